@@ -1,0 +1,13 @@
+-- queue.leave: ends a token at its owner's wish; its place or slot is free at once.
+-- KEYS: the queue's (see token.lua)
+-- ARGV: 1 user  2 place  3 waiting ttl, ms
+-- Returns: {LEFT, schedules in which it held seats} | {GONE}, it had ended before | {UNKNOWN}
+
+local user, place, waiting_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = clock_ms()
+local word, _, token = standing(user, place, now, waiting_ttl)
+if word == 'UNKNOWN' then return { word } end
+if word ~= 'WAITING' and word ~= 'ACTIVE' then return { 'GONE' } end
+local schedules = redis.call('HGET', holding, user) or ''
+end_token(user, token, 'E', now)
+return { 'LEFT', schedules }

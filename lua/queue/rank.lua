@@ -1,0 +1,14 @@
+-- queue.rank: what a token is now and how many are before it; a waiting one counts as seen.
+-- KEYS: the queue's (see token.lua)
+-- ARGV: 1 user  2 place  3 waiting ttl, ms
+-- Returns: {WAITING, rank from 0, expiry in ms if not seen again} | {ACTIVE, expiry in ms} | {EXPIRED} | {COMPLETED} | {UNKNOWN}
+
+local user, place, waiting_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = clock_ms()
+local word, expires, token = standing(user, place, now, waiting_ttl)
+if word == 'WAITING' then
+  redis.call('HSET', tokens, user, format_token('W', token, now))
+  return { word, redis.call('ZRANK', waiting, user), now + waiting_ttl }
+end
+if word == 'ACTIVE' then return { word, expires } end
+return { word }

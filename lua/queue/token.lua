@@ -1,0 +1,73 @@
+-- Shared opening of every queue script, put before it when the program is built: the keys, the clock, a token's record.
+--
+-- KEYS of every queue script, all under one hash tag:
+--   1 waiting  ZSET  user -> place            who waits, in order of arrival
+--   2 active   ZSET  user -> expiry, ms       who may try
+--   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user
+--   4 ended    ZSET  user -> end, ms          whose record may be forgotten, and since when
+--   5 holding  HASH  user -> "1 5"            schedules in which an active user has held seats
+--   6 state    HASH  places (the last place given), level and refilled (the token bucket), reaped (the reaper's cursor)
+-- STATUS: W waiting, A active, C completed (it paid), E ended otherwise.
+
+local waiting, active, tokens, ended, holding, state = unpack(KEYS)
+
+-- Redis' own clock, the only one that counts, in microseconds.
+local function clock_us()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+local function clock_ms()
+  return math.floor(clock_us() / 1000)
+end
+
+local function parse_token(record)
+  if not record then return nil end
+  local status, place, entered, seen = string.match(record, '^(%u):(%d+):(%d+):(%d+)$')
+  return { status = status, place = place, entered = tonumber(entered), seen = tonumber(seen) }
+end
+
+local function read_token(user)
+  return parse_token(redis.call('HGET', tokens, user))
+end
+
+local function format_token(status, token, seen)
+  return string.format('%s:%s:%.0f:%.0f', status, token.place, token.entered, seen)
+end
+
+-- Frees the place or slot of a user's token; its record stays a while, to say what became of it.
+local function end_token(user, token, status, now)
+  redis.call('ZREM', waiting, user)
+  redis.call('ZREM', active, user)
+  redis.call('HDEL', holding, user)
+  if token then
+    redis.call('HSET', tokens, user, format_token(status, token, token.seen))
+    redis.call('ZADD', ended, now, user)
+  end
+end
+
+-- A waiting token that was not seen for its time has left, whether it was reaped yet or not.
+local function has_left(token, now, waiting_ttl)
+  return token.seen + waiting_ttl <= now
+end
+
+-- What a presented token is now: WAITING, ACTIVE with its expiry, COMPLETED, EXPIRED, or UNKNOWN if this queue, as Redis
+-- knows it, never gave that place.
+local function standing(user, place, now, waiting_ttl)
+  local token = read_token(user)
+  if not token or token.place ~= place then
+    local places = redis.call('HGET', state, 'places')
+    if not places or tonumber(place) > tonumber(places) then return 'UNKNOWN' end
+    return 'EXPIRED'
+  end
+  if token.status == 'W' then
+    if has_left(token, now, waiting_ttl) then return 'EXPIRED', nil, token end
+    return 'WAITING', nil, token
+  end
+  if token.status == 'A' then
+    local expires = tonumber(redis.call('ZSCORE', active, user) or 0)
+    if expires <= now then return 'EXPIRED', nil, token end
+    return 'ACTIVE', expires, token
+  end
+  return token.status == 'C' and 'COMPLETED' or 'EXPIRED', nil, token
+end

@@ -1,0 +1,20 @@
+-- seat.begin_payment: from here on nobody takes the seat while money moves, and no time limit frees it.
+-- KEYS: the schedule's (see map.lua)
+-- ARGV: 1 user  2 reservation
+-- Returns: {MISSING}, load the map first | {UNKNOWN}, not this user's | {LAPSED} | {PAYING}, another request is at it
+--        | {SOLD} | {BEGUN, position}
+
+if not is_loaded() then return { 'MISSING' } end
+local user, reservation = ARGV[1], ARGV[2]
+local now = clock_ms()
+free_if_lapsed(reservation, now)
+local hold = read_hold(reservation)
+if not hold or hold.user ~= user then return { 'UNKNOWN' } end
+if hold.status == 'P' then return { 'PAYING' } end
+if hold.status == 'S' then return { 'SOLD' } end
+if hold.status ~= 'H' then return { 'LAPSED' } end
+write_hold(reservation, hold, 'P')
+redis.call('ZREM', lapses, reservation)
+redis.call('ZADD', paying, now, reservation)
+set_seat(hold.position, 'P')
+return { 'BEGUN', hold.position }

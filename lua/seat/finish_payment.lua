@@ -1,0 +1,32 @@
+-- seat.finish_payment: tells the map how a payment ended. Postgres has decided; this script only follows.
+-- KEYS: the schedule's (see map.lua)
+-- ARGV: 1 user  2 reservation  3 position  4 PAID | REFUSED (the hold is what it was) | ABORTED (it can never be paid)
+-- Returns: {MISSING}, there is no map, and what is loaded later will be right
+--        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {GONE}, there was nothing to end
+
+local user, reservation, position, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if redis.call('EXISTS', seats) == 0 then return { 'MISSING' } end
+local now = clock_ms()
+local hold = read_hold(reservation)
+
+if outcome == 'PAID' then
+  -- Sold is sold: a map that was built anew may know nothing of this hold, or have given the seat to another.
+  local holder = redis.call('HGET', by_seat, position)
+  local other = holder and holder ~= reservation and read_hold(holder)
+  if other then end_hold(holder, other, 'G', 'S', now) end
+  hold = hold or { position = position, user = user, deadline = now }
+  end_hold(reservation, hold, 'S', 'S', now)
+  set_seat(position, 'S')
+  return { 'SOLD', count(list_of(user)) }
+end
+
+if not hold or hold.status ~= 'P' then return { 'GONE' } end
+if outcome == 'REFUSED' and hold.deadline > now then
+  write_hold(reservation, hold, 'H')
+  redis.call('ZREM', paying, reservation)
+  redis.call('ZADD', lapses, hold.deadline, reservation)
+  set_seat(position, 'H')
+  return { 'HELD' }
+end
+end_hold(reservation, hold, outcome == 'REFUSED' and 'L' or 'G', 'F', now)
+return { 'FREED' }

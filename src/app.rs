@@ -1,0 +1,138 @@
+//! The service as a whole: the stores connected, the rooms put together, the routes merged.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::routing::get;
+use tokio_util::task::TaskTracker;
+
+use crate::concert::{self, Concerts};
+use crate::http::{self, ApiError, RateLimits, Success};
+use crate::payment::{self, Payments};
+use crate::postgres::{self, Postgres};
+use crate::queue::{self, Queues, Signer};
+use crate::redis::{self, Redis};
+use crate::reservation::{self, ReservationIds, Reservations};
+use crate::seat::{self, Seats};
+use crate::settings::ServeSettings;
+use crate::store_error::StoreError;
+use crate::wallet::{self, Wallets};
+
+/// The running service. Cheap to clone.
+#[derive(Debug, Clone, FromRef)]
+pub struct App {
+    /// The queues.
+    pub queues: Arc<Queues>,
+    /// The programme.
+    pub concerts: Arc<Concerts>,
+    /// The seats.
+    pub seats: Arc<Seats>,
+    /// The holds.
+    pub reservations: Arc<Reservations>,
+    /// The wallets.
+    pub wallets: Arc<Wallets>,
+    /// The payments.
+    pub payments: Arc<Payments>,
+    /// How fast a user may go.
+    pub rate_limits: Arc<RateLimits>,
+    /// The stores, and whether we are ready.
+    pub readiness: Arc<Readiness>,
+    /// What must be finished before the end.
+    pub tasks: TaskTracker,
+}
+
+/// The stores, and whether a shutdown has begun.
+#[derive(Debug)]
+pub struct Readiness {
+    /// Redis.
+    pub redis: Redis,
+    /// Postgres.
+    pub postgres: Postgres,
+    draining: AtomicBool,
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Because of Redis.
+    #[error(transparent)]
+    Redis(#[from] redis::ConnectError),
+    /// Because of Postgres.
+    #[error(transparent)]
+    Postgres(#[from] postgres::ConnectError),
+    /// A store failed at the first questions.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl App {
+    /// Connects to the stores and reads the programme. Fails if the schema is not up to date.
+    pub async fn start(settings: &ServeSettings) -> Result<Self, StartError> {
+        let service = &settings.service;
+        let stores = &settings.stores;
+        let postgres =
+            Postgres::connect(&stores.postgres(service.postgres_connections, service.postgres_timeout_ms)).await?;
+        postgres.require_migrated().await?;
+        let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
+
+        let signer = Signer::new(settings.token_key.expose());
+        let queues = Queues::start(redis.clone(), postgres.clone(), signer, service.queue.into()).await?;
+        let queues = Arc::new(queues);
+        let concerts = Arc::new(Concerts::start(postgres.clone(), service.time_zone).await?);
+        let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
+        let ids = Arc::new(ReservationIds::new(postgres.clone()));
+        let tasks = TaskTracker::new();
+        let reservations =
+            Reservations::new(concerts.clone(), queues.clone(), seats.clone(), ids.clone(), service.max_holds_per_user);
+        let payments =
+            Payments::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), ids, tasks.clone());
+        Ok(Self {
+            queues,
+            concerts,
+            seats,
+            reservations: Arc::new(reservations),
+            wallets: Wallets::new(postgres.clone()),
+            payments: Arc::new(payments),
+            rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
+            readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
+            tasks,
+        })
+    }
+
+    /// All calls, with everything that is around them.
+    pub fn router(&self, request_timeout: Duration, max_in_flight: usize) -> Router {
+        let router = Router::new()
+            .merge(queue::router())
+            .merge(concert::router())
+            .merge(seat::router())
+            .merge(reservation::router())
+            .merge(wallet::router())
+            .merge(payment::router())
+            .route("/livez", get(livez))
+            .route("/readyz", get(readyz));
+        http::wrap(http::fallbacks(router).with_state(self.clone()), request_timeout, max_in_flight)
+    }
+
+    /// From now on not ready.
+    pub fn begin_drain(&self) {
+        self.readiness.draining.store(true, Ordering::SeqCst);
+    }
+}
+
+async fn livez() -> Success<()> {
+    Success(())
+}
+
+/// Ready: Redis and Postgres answer, the migrations are applied, no shutdown has begun.
+async fn readyz(State(readiness): State<Arc<Readiness>>) -> Result<Success<()>, ApiError> {
+    if readiness.draining.load(Ordering::SeqCst) {
+        return Err(ApiError::unavailable("shutting down"));
+    }
+    let redis = async { readiness.redis.ping().await.map_err(ApiError::from) };
+    let postgres = async { readiness.postgres.require_migrated().await.map_err(ApiError::unavailable) };
+    tokio::try_join!(redis, postgres)?;
+    Ok(Success(()))
+}

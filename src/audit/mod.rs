@@ -1,0 +1,109 @@
+//! `onsale audit`: the contract's invariants, checked on the live stores. Reads only.
+//!
+//! What Postgres alone decides is checked in one snapshot of it. Redis is checked a script at a time, each of which sees
+//! one instant. What spans both can be under way, so what looks wrong there is looked at again before it is called broken.
+
+mod books;
+mod stores;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::concert::Concerts;
+use crate::postgres::{self, Postgres};
+use crate::queue::{Queues, Signer};
+use crate::redis::{self, Redis};
+use crate::seat::Seats;
+use crate::settings::AuditSettings;
+use crate::store_error::StoreError;
+
+/// The audit takes its time: its statements read whole tables.
+const STATEMENT_TIMEOUT_MS: u32 = 60_000;
+
+/// One invariant, and whether it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its number in the contract.
+    pub invariant: u8,
+    /// Whether it holds.
+    pub holds: bool,
+    /// What it says.
+    pub rule: &'static str,
+    /// What was looked at, or what is broken.
+    pub detail: String,
+}
+
+/// Why the audit could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// Because of Redis.
+    #[error(transparent)]
+    Redis(#[from] redis::ConnectError),
+    /// Because of Postgres.
+    #[error(transparent)]
+    Postgres(#[from] postgres::ConnectError),
+    /// A store failed on the way.
+    #[error("{0}: {source}", source = std::error::Error::source(.0).map(ToString::to_string).unwrap_or_default())]
+    Store(#[from] StoreError),
+}
+
+/// What is audited.
+#[derive(Debug)]
+pub struct Auditor {
+    postgres: Postgres,
+    concerts: Arc<Concerts>,
+    queues: Arc<Queues>,
+    seats: Arc<Seats>,
+}
+
+impl Auditor {
+    /// Connects to the stores.
+    pub async fn connect(settings: &AuditSettings) -> Result<Self, AuditError> {
+        let postgres = Postgres::connect(&settings.stores.postgres(2, STATEMENT_TIMEOUT_MS)).await?;
+        postgres.require_migrated().await?;
+        let redis = Redis::connect(&settings.stores.redis(5_000)).await?;
+        // The audit makes no tokens and reads none, so any key serves.
+        let signer = Signer::new(&[0; 32]);
+        let queues = Queues::start(redis.clone(), postgres.clone(), signer, settings.queue.into()).await?;
+        let concerts = Concerts::start(postgres.clone(), chrono_tz::UTC).await?;
+        let seats = Seats::new(redis, postgres.clone());
+        Ok(Self::new(postgres, Arc::new(concerts), Arc::new(queues), Arc::new(seats)))
+    }
+
+    /// Over stores that are connected already.
+    #[must_use]
+    pub fn new(postgres: Postgres, concerts: Arc<Concerts>, queues: Arc<Queues>, seats: Arc<Seats>) -> Self {
+        Self { postgres, concerts, queues, seats }
+    }
+
+    /// Checks every invariant, in the contract's order.
+    pub async fn audit(&self) -> Result<Vec<Finding>, StoreError> {
+        let books = books::read(&self.postgres).await?;
+        let maps = self.settled_maps().await?;
+        let queues = stores::queues(&self.queues).await?;
+        Ok(vec![
+            books.seats_sold_once(),
+            books.balances_are_sums(),
+            books.payments_are_whole(),
+            books.nothing_is_lost(&maps),
+            queues.cap_and_order(),
+            queues.one_token_a_user(),
+            maps.every_hold_ends(),
+        ])
+    }
+
+    /// A payment commits in Postgres a moment before Redis follows: what differs is looked at again.
+    async fn settled_maps(&self) -> Result<stores::Maps, StoreError> {
+        let mut maps = stores::maps(&self.concerts, &self.seats).await?;
+        for _ in 0..3 {
+            if maps.agree() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            maps = stores::maps(&self.concerts, &self.seats).await?;
+        }
+        Ok(maps)
+    }
+}

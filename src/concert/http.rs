@@ -1,0 +1,107 @@
+//! The programme's calls.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::routing::get;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use super::{Concert, Concerts};
+use crate::http::{ApiError, ErrorCode, IdPath, Query, RateLimits, Success};
+use crate::ids::{self, ConcertId, ScheduleId};
+use crate::queue::{ActivePass, Queues};
+use crate::seat::Seats;
+
+const LARGEST_PAGE: usize = 100;
+
+/// `/api/v1/concerts` and `/api/v1/concerts/{concertId}/schedules`.
+pub fn router<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Concerts>: FromRef<S>,
+    Arc<Queues>: FromRef<S>,
+    Arc<RateLimits>: FromRef<S>,
+    Arc<Seats>: FromRef<S>,
+{
+    Router::new()
+        .route("/api/v1/concerts", get(programme))
+        .route("/api/v1/concerts/{concertId}/schedules", get(schedules))
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    page: Option<usize>,
+    size: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProgrammeView {
+    concerts: Vec<ConcertView>,
+    page: usize,
+    size: usize,
+    /// Of all concerts.
+    total: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConcertView {
+    concert_id: ConcertId,
+    title: String,
+    /// The dates from today on, sold out or not.
+    dates: Vec<NaiveDate>,
+}
+
+async fn programme(
+    State(concerts): State<Arc<Concerts>>,
+    Query(asked): Query<Page>,
+) -> Result<Success<ProgrammeView>, ApiError> {
+    let (page, size) = (asked.page.unwrap_or(1), asked.size.unwrap_or(20));
+    if page == 0 || !(1..=LARGEST_PAGE).contains(&size) {
+        return Err(ApiError::invalid("page counts from 1, size is from 1 to 100."));
+    }
+    let programme = concerts.programme();
+    let all = programme.concerts();
+    let today = concerts.today();
+    let view = |concert: &Arc<Concert>| ConcertView {
+        concert_id: concert.id,
+        title: concert.title.clone(),
+        dates: concert.schedules.iter().map(|schedule| schedule.date).filter(|date| *date >= today).collect(),
+    };
+    let shown = all.values().skip((page - 1).saturating_mul(size)).take(size);
+    Ok(Success(ProgrammeView { concerts: shown.map(view).collect(), page, size, total: all.len() }))
+}
+
+#[derive(Debug, Serialize)]
+struct SchedulesView {
+    schedules: Vec<ScheduleView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScheduleView {
+    concert_schedule_id: ScheduleId,
+    date: NaiveDate,
+}
+
+/// Dates that can still be booked: today or later, with a seat free now.
+async fn schedules(
+    State(concerts): State<Arc<Concerts>>,
+    State(seats): State<Arc<Seats>>,
+    ActivePass(pass): ActivePass,
+    IdPath(id): IdPath<ids::Concert>,
+) -> Result<Success<SchedulesView>, ApiError> {
+    let concert =
+        concerts.concert(id).ok_or_else(|| ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert."))?;
+    pass.require_queue(concert.queue)?;
+    let today = concerts.today();
+    let mut bookable = Vec::new();
+    for schedule in concert.schedules.iter().filter(|schedule| schedule.date >= today) {
+        if seats.free_list(schedule.id).await?.free > 0 {
+            bookable.push(ScheduleView { concert_schedule_id: schedule.id, date: schedule.date });
+        }
+    }
+    Ok(Success(SchedulesView { schedules: bookable }))
+}

@@ -1,0 +1,83 @@
+//! The programme: concerts and their schedules, as a snapshot of Postgres. Owns the tables `concert`,
+//! `concert_schedule` and `programme_revision`.
+
+mod demo;
+mod http;
+mod programme;
+mod store;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use chrono::{NaiveDate, Utc};
+use chrono_tz::Tz;
+
+pub use demo::{Seeded, seed};
+pub use http::router;
+pub use programme::{Concert, Programme, Schedule};
+
+use crate::ids::{ConcertId, ScheduleId};
+use crate::postgres::Postgres;
+use crate::store_error::StoreError;
+
+/// The programme, kept fresh.
+#[derive(Debug)]
+pub struct Concerts {
+    postgres: Postgres,
+    time_zone: Tz,
+    programme: ArcSwap<Programme>,
+}
+
+impl Concerts {
+    /// Reads the programme. Dates are the venue's, in this time zone.
+    pub async fn start(postgres: Postgres, time_zone: Tz) -> Result<Self, StoreError> {
+        let programme = ArcSwap::from_pointee(store::programme(&postgres).await?);
+        Ok(Self { postgres, time_zone, programme })
+    }
+
+    /// Reads the programme again if it has changed; whether it had.
+    pub async fn refresh(&self) -> Result<bool, StoreError> {
+        if store::revision(&self.postgres).await? == self.programme.load().revision {
+            return Ok(false);
+        }
+        self.programme.store(Arc::new(store::programme(&self.postgres).await?));
+        Ok(true)
+    }
+
+    /// The programme as it is now.
+    #[must_use]
+    pub fn programme(&self) -> Arc<Programme> {
+        self.programme.load_full()
+    }
+
+    /// A concert.
+    #[must_use]
+    pub fn concert(&self, id: ConcertId) -> Option<Arc<Concert>> {
+        self.programme.load().concert(id)
+    }
+
+    /// A schedule, over or not.
+    #[must_use]
+    pub fn schedule(&self, id: ScheduleId) -> Option<Arc<Schedule>> {
+        self.programme.load().schedule(id)
+    }
+
+    /// A schedule that is not over.
+    #[must_use]
+    pub fn upcoming(&self, id: ScheduleId) -> Option<Arc<Schedule>> {
+        let today = self.today();
+        self.schedule(id).filter(|schedule| schedule.date >= today)
+    }
+
+    /// Today's date at the venue.
+    #[must_use]
+    pub fn today(&self) -> NaiveDate {
+        today(self.time_zone)
+    }
+}
+
+/// Today's date in a time zone.
+#[must_use]
+pub fn today(time_zone: Tz) -> NaiveDate {
+    Utc::now().with_timezone(&time_zone).date_naive()
+}

@@ -1,0 +1,74 @@
+//! What is on: concerts in order of their ids, each with its schedules in order of date.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use crate::ids::{ConcertId, ScheduleId};
+use crate::queue::QueueId;
+
+/// A concert.
+#[derive(Debug)]
+pub struct Concert {
+    /// Its id.
+    pub id: ConcertId,
+    /// Its title.
+    pub title: String,
+    /// The queue that serves it.
+    pub queue: QueueId,
+    /// Its evenings, by date.
+    pub schedules: Vec<Arc<Schedule>>,
+}
+
+/// One evening of a concert.
+#[derive(Debug)]
+pub struct Schedule {
+    /// Its id.
+    pub id: ScheduleId,
+    /// The venue's date.
+    pub date: NaiveDate,
+    /// The queue that serves its concert.
+    pub queue: QueueId,
+}
+
+/// The programme at some moment.
+#[derive(Debug)]
+pub struct Programme {
+    /// Counts its changes.
+    pub revision: i64,
+    concerts: BTreeMap<ConcertId, Arc<Concert>>,
+    schedules: HashMap<ScheduleId, Arc<Schedule>>,
+}
+
+impl Programme {
+    pub(super) fn new(revision: i64, concerts: impl IntoIterator<Item = Concert>) -> Self {
+        let concerts: BTreeMap<_, _> = concerts.into_iter().map(|concert| (concert.id, Arc::new(concert))).collect();
+        let schedules = concerts.values().flat_map(|concert| concert.schedules.iter().cloned());
+        let schedules = schedules.map(|schedule| (schedule.id, schedule)).collect();
+        Self { revision, concerts, schedules }
+    }
+
+    /// All concerts, by id.
+    #[must_use]
+    pub fn concerts(&self) -> &BTreeMap<ConcertId, Arc<Concert>> {
+        &self.concerts
+    }
+
+    /// All schedules, over or not, in no order.
+    pub fn schedules(&self) -> impl Iterator<Item = &Arc<Schedule>> {
+        self.schedules.values()
+    }
+
+    /// A concert.
+    #[must_use]
+    pub fn concert(&self, id: ConcertId) -> Option<Arc<Concert>> {
+        self.concerts.get(&id).cloned()
+    }
+
+    /// A schedule.
+    #[must_use]
+    pub fn schedule(&self, id: ScheduleId) -> Option<Arc<Schedule>> {
+        self.schedules.get(&id).cloned()
+    }
+}

@@ -1,0 +1,295 @@
+//! Installing Redis and Postgres with the machine's own package manager.
+
+use std::{
+    io,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use tokio::{process::Command, sync::Mutex};
+
+use super::{
+    error::DevError,
+    programs::{Install, Machine, Programs},
+};
+
+/// One installation at a time: package managers lock each other out.
+static INSTALLING: Mutex<()> = Mutex::const_new(());
+
+/// A package manager, and what Redis and Postgres are called there.
+#[derive(Debug)]
+struct Manager {
+    program: &'static str,
+    /// Arguments that bring its lists up to date, where it does not do that by itself.
+    refresh: &'static [&'static str],
+    /// Arguments before the names of packages.
+    install: &'static [&'static str],
+    /// Packages with a Redis, the better ones first.
+    redis: &'static [&'static str],
+    /// Packages with a Postgres server, the better ones first.
+    postgres: &'static [&'static str],
+    /// Whether it must be run as root.
+    as_root: bool,
+}
+
+const MANAGERS: [Manager; 4] = [
+    Manager {
+        program: "apt-get",
+        refresh: &["update"],
+        install: &["install", "-y", "--no-install-recommends"],
+        redis: &["redis-server", "valkey-server"],
+        postgres: &["postgresql"],
+        as_root: true,
+    },
+    Manager {
+        program: "dnf",
+        refresh: &[],
+        install: &["install", "-y"],
+        redis: &["redis", "valkey"],
+        postgres: &["postgresql-server"],
+        as_root: true,
+    },
+    Manager {
+        program: "apk",
+        refresh: &[],
+        install: &["add", "--no-cache"],
+        redis: &["redis", "valkey"],
+        postgres: &["postgresql"],
+        as_root: true,
+    },
+    Manager {
+        program: "brew",
+        refresh: &[],
+        install: &["install"],
+        redis: &["redis", "valkey"],
+        postgres: &["postgresql@17", "postgresql"],
+        as_root: false,
+    },
+];
+
+/// Installs what is missing.
+///
+/// Whether that worked is told by the programs being there afterwards, not by the package
+/// manager: it also fails where the new service could not be started, which nobody needs.
+pub(super) async fn install(machine: &Machine, allowed: Install) -> Result<Programs, DevError> {
+    let _one_at_a_time = INSTALLING.lock().await;
+    if let Some(programs) = machine.programs() {
+        return Ok(programs);
+    }
+    let known = MANAGERS.iter().find_map(|manager| Some((manager, machine.find(manager.program)?)));
+    let Some((manager, program)) = known else {
+        return Err(missing(machine, None, ", nor a package manager that onsale knows"));
+    };
+    if allowed == Install::Forbidden {
+        let because = ", and installing is forbidden (ONSALE_INSTALL=0)";
+        return Err(missing(machine, Some(manager), because));
+    }
+    let Some(mut before) = elevation(machine, manager) else {
+        let because = ", and installing needs root or sudo";
+        return Err(missing(machine, Some(manager), because));
+    };
+    before.push(program);
+
+    if !manager.refresh.is_empty() {
+        run(machine, &before, manager.refresh).await;
+    }
+    for package in manager.redis {
+        if machine.redis().is_none() {
+            run(machine, &before, &[manager.install, &[package]].concat()).await;
+        }
+    }
+    for package in manager.postgres {
+        if machine.postgres().is_none() {
+            run(machine, &before, &[manager.install, &[package]].concat()).await;
+        }
+    }
+    machine.programs().ok_or_else(|| missing(machine, Some(manager), ", and installing failed"))
+}
+
+/// What comes before the package manager on the command line; `None` if we may not run it.
+fn elevation(machine: &Machine, manager: &Manager) -> Option<Vec<PathBuf>> {
+    let mut before = Vec::new();
+    if manager.as_root && !machine.is_root {
+        before.push(machine.find("sudo")?);
+        if !machine.terminal {
+            // Nobody would see it ask for the password.
+            before.push(PathBuf::from("-n"));
+        }
+    }
+    if manager.program == "apt-get" {
+        // Through `env`, as sudo does not pass the environment on.
+        before.push(machine.find("env")?);
+        before.push(PathBuf::from("DEBIAN_FRONTEND=noninteractive"));
+    }
+    Some(before)
+}
+
+/// Runs one command to its end; its failure shows in what is missing afterwards.
+async fn run(machine: &Machine, before: &[PathBuf], arguments: &[&str]) {
+    let Some((program, rest)) = before.split_first() else {
+        return;
+    };
+    let words = before.iter().map(|part| part.display().to_string());
+    let line: Vec<String> = words.chain(arguments.iter().map(ToString::to_string)).collect();
+    let line = line.join(" ");
+    tracing::info!("installing what is missing, which may take minutes: {line}");
+    let input = if machine.terminal { Stdio::inherit() } else { Stdio::null() };
+    // Standard output is for what the program itself has to say.
+    let output = io::stderr().as_fd().try_clone_to_owned();
+    let status = Command::new(program)
+        .args(rest)
+        .args(arguments)
+        .stdin(input)
+        .stdout(output.map_or_else(|_| Stdio::null(), Stdio::from))
+        .status()
+        .await;
+    match status {
+        Ok(status) if status.success() => {}
+        Ok(status) => tracing::warn!("{line} failed ({status})"),
+        Err(error) => tracing::warn!("{line} could not be run: {error}"),
+    }
+}
+
+fn missing(machine: &Machine, manager: Option<&Manager>, because: &str) -> DevError {
+    let redis = machine.redis().is_none();
+    let postgres = machine.postgres().is_none();
+    let names = [(redis, "Redis (redis-server)"), (postgres, "PostgreSQL (initdb and postgres)")];
+    let names = names.iter().filter(|(missing, _)| *missing);
+    let names: Vec<&str> = names.map(|(_, name)| *name).collect();
+    DevError::Missing {
+        missing: names.join(" and "),
+        because: because.to_owned(),
+        command: manager.map_or_else(
+            || "your system's packages of Redis 7 and PostgreSQL 14 or later".to_owned(),
+            |manager| by_hand(manager, redis, postgres),
+        ),
+    }
+}
+
+/// What a person would type.
+fn by_hand(manager: &Manager, redis: bool, postgres: bool) -> String {
+    let sudo = if manager.as_root { "sudo " } else { "" };
+    let begin = format!("{sudo}{}", Path::new(manager.program).display());
+    let mut line = String::new();
+    if !manager.refresh.is_empty() {
+        line = format!("{begin} {} && ", manager.refresh.join(" "));
+    }
+    let redis = manager.redis.iter().take(usize::from(redis));
+    let postgres = manager.postgres.iter().take(usize::from(postgres));
+    let packages: Vec<&str> = redis.chain(postgres).copied().collect();
+    let install = manager.install.join(" ");
+    format!("{line}{begin} {install} {}", packages.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{error::Error, fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+    use super::{Install, Machine, install};
+
+    type Outcome = Result<(), Box<dyn Error>>;
+
+    fn put(path: &Path, text: &str) -> Outcome {
+        fs::create_dir_all(path.parent().ok_or("no parent")?)?;
+        fs::write(path, text)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        Ok(())
+    }
+
+    /// A machine with a fake `name` that writes down its arguments, and "installs" the
+    /// programs of the packages it is told to, but then fails as a service start does.
+    fn machine(root: &Path, name: &str) -> Result<Machine, Box<dyn Error>> {
+        let script = format!(
+            r#"#!/bin/sh
+echo "{name} $*" >> {root}/calls
+put() {{ mkdir -p "${{1%/*}}"; echo binary > "$1"; chmod 755 "$1"; }}
+for last; do :; done
+case "$last" in
+valkey*) put {root}/usr/bin/valkey-server ;;
+postgresql*) put {root}/usr/bin/initdb; put {root}/usr/bin/postgres ;;
+esac
+exit 1
+"#,
+            root = root.display()
+        );
+        put(&root.join("bin").join(name), &script)?;
+        put(&root.join("bin/env"), "#!/bin/sh\nexec /usr/bin/env \"$@\"\n")?;
+        Ok(Machine { path: vec![root.join("bin")], root: root.to_owned(), is_root: true, terminal: false })
+    }
+
+    fn calls(root: &Path) -> String {
+        fs::read_to_string(root.join("calls")).unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn each_package_manager_is_told_what_it_understands() -> Outcome {
+        let expected = [
+            (
+                "apt-get",
+                "apt-get update\n\
+                 apt-get install -y --no-install-recommends redis-server\n\
+                 apt-get install -y --no-install-recommends valkey-server\n\
+                 apt-get install -y --no-install-recommends postgresql\n",
+            ),
+            (
+                "dnf",
+                "dnf install -y redis\ndnf install -y valkey\n\
+                 dnf install -y postgresql-server\n",
+            ),
+            (
+                "apk",
+                "apk add --no-cache redis\napk add --no-cache valkey\n\
+                 apk add --no-cache postgresql\n",
+            ),
+            ("brew", "brew install redis\nbrew install valkey\nbrew install postgresql@17\n"),
+        ];
+        for (name, lines) in expected {
+            let root = tempfile::tempdir()?;
+            let machine = machine(root.path(), name)?;
+            // Found although the package manager always fails.
+            let programs = install(&machine, Install::Allowed).await?;
+            assert_eq!(programs.postgres, fs::canonicalize(root.path())?.join("usr/bin/postgres"));
+            assert_eq!(calls(root.path()), lines);
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn without_leave_or_rights_nothing_runs_and_the_command_is_named() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let mut machine = machine(root.path(), "apt-get")?;
+        let command = "sudo apt-get update && sudo apt-get install -y \
+                       --no-install-recommends redis-server postgresql";
+
+        let forbidden = install(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        assert!(forbidden.ends_with(command), "{forbidden}");
+        assert!(forbidden.contains("ONSALE_INSTALL=0"), "{forbidden}");
+
+        machine.is_root = false;
+        let powerless = install(&machine, Install::Allowed).await;
+        let powerless = powerless.err().ok_or("installed nevertheless")?.to_string();
+        assert!(powerless.ends_with(command), "{powerless}");
+        assert!(powerless.contains("needs root or sudo"), "{powerless}");
+        assert_eq!(calls(root.path()), "");
+
+        put(
+            &root.path().join("bin/sudo"),
+            &format!("#!/bin/sh\necho sudo $1 >> {}/calls\nshift\nexec \"$@\"\n", root.path().display()),
+        )?;
+        install(&machine, Install::Allowed).await?;
+        assert!(calls(root.path()).starts_with("sudo -n\napt-get update\nsudo -n\n"));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn only_what_is_missing_is_installed() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "apk")?;
+        put(&root.path().join("bin/redis-server"), "binary")?;
+        install(&machine, Install::Allowed).await?;
+        assert_eq!(calls(root.path()), "apk add --no-cache postgresql\n");
+        Ok(())
+    }
+}

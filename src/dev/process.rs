@@ -1,0 +1,270 @@
+//! One running server, seen from the program that started it.
+//!
+//! Redis and Postgres differ in their command lines and in how they say that they are
+//! ready; all else about starting, restarting and stopping a server is here, once.
+
+use std::{
+    ffi::OsString,
+    fs::{self, OpenOptions},
+    io::{Read as _, Seek as _, SeekFrom},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    process::{Child, ChildStdin, Command},
+    time::{sleep, timeout},
+};
+
+use super::{
+    error::{self, DevError},
+    guard::{self, StopSignal},
+    home::Home,
+};
+
+/// How long a server may take until it answers: recovery after a crash takes its time.
+const READY_WAIT: Duration = Duration::from_secs(60);
+/// How long a start is repeated for while the remains of a killed server are in its way.
+const REMAINS_WAIT: Duration = Duration::from_secs(10);
+/// How often a start is repeated with another port, when somebody was quicker to take it.
+const PORT_TRIES: u32 = 5;
+const POLL: Duration = Duration::from_millis(20);
+/// How much of a log an error shows.
+const TAIL_LINES: usize = 15;
+const TAIL_BYTES: u64 = 8 * 1024;
+
+/// What is particular to one kind of server.
+pub(super) trait Service: Send + Sync {
+    /// Its name in messages and file names.
+    const NAME: &'static str;
+    /// How it is asked to stop.
+    const STOP: StopSignal;
+
+    /// The folder to run in.
+    fn dir(&self) -> &Path;
+    /// The program and its arguments.
+    fn command(&self, port: u16) -> Vec<OsString>;
+    /// Whether the server with this process id answers on this port.
+    fn answers(&self, port: u16, pid: u32) -> impl Future<Output = bool> + Send;
+}
+
+/// A server under its guardian.
+#[derive(Debug)]
+pub(super) struct Running<S> {
+    service: S,
+    home: Home,
+    guard_exe: PathBuf,
+    port: u16,
+    pid: u32,
+    guardian: Guardian,
+}
+
+/// The guardian process; it stops the server when `pipe` is dropped.
+#[derive(Debug)]
+struct Guardian {
+    process: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl<S: Service> Running<S> {
+    /// Starts a server on a free port, and waits until it answers.
+    pub(super) async fn start(service: S, home: &Home, guard_exe: &Path) -> Result<Self, DevError> {
+        let mut tries = 1;
+        loop {
+            let port = free_port()?;
+            match launch(&service, home, guard_exe, port).await {
+                Err(DevError::Died { tail, .. }) if tries < PORT_TRIES && in_the_way(&tail) => {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+                Ok((guardian, pid)) => {
+                    return Ok(Self {
+                        service,
+                        home: home.clone(),
+                        guard_exe: guard_exe.to_owned(),
+                        port,
+                        pid,
+                        guardian,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Starts the server again on the same port, stopping it first if it still runs.
+    pub(super) async fn restart(&mut self) -> Result<(), DevError> {
+        self.guardian.end(S::NAME).await?;
+        let begun = Instant::now();
+        loop {
+            match launch(&self.service, &self.home, &self.guard_exe, self.port).await {
+                // A killed PostgreSQL's children need a moment to notice that it is gone.
+                Err(DevError::Died { tail, .. }) if begun.elapsed() < REMAINS_WAIT && in_the_way(&tail) => {
+                    sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Err(error),
+                Ok((guardian, pid)) => {
+                    self.guardian = guardian;
+                    self.pid = pid;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Waits until the server ends by itself, and says why it did.  Cancel safe.
+    pub(super) async fn died(&mut self) -> DevError {
+        match self.guardian.process.wait().await {
+            Ok(status) => died::<S>(&self.home, status),
+            Err(source) => DevError::Guard(source),
+        }
+    }
+
+    /// Stops the server and waits until it is gone.
+    pub(super) async fn stop(mut self) -> Result<(), DevError> {
+        self.guardian.end(S::NAME).await
+    }
+
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) const fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(super) const fn service(&self) -> &S {
+        &self.service
+    }
+}
+
+impl Guardian {
+    async fn end(&mut self, name: &'static str) -> Result<(), DevError> {
+        self.pipe = None;
+        // The guardian kills what does not stop, so this is for a guardian gone astray.
+        let limit = guard::GRACE + Duration::from_secs(5);
+        match timeout(limit, self.process.wait()).await {
+            Ok(Ok(status)) => {
+                tracing::debug!(server = name, %status, "stopped");
+                Ok(())
+            }
+            Ok(Err(source)) => Err(DevError::Guard(source)),
+            Err(_) => self.process.kill().await.map_err(DevError::Guard),
+        }
+    }
+}
+
+/// A port that nobody listens on just now.
+fn free_port() -> Result<u16, DevError> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|source| DevError::File { doing: "find a free port on", path: PathBuf::from("127.0.0.1"), source })
+}
+
+/// Whether a server ended for a reason that another port, or a little time, does away with.
+fn in_the_way(log: &str) -> bool {
+    log.contains("Address already in use")
+        || log.contains("Address in use")
+        || log.contains("pre-existing shared memory block")
+}
+
+fn log_file<S: Service>(home: &Home) -> PathBuf {
+    home.folder().join(S::NAME).with_extension("log")
+}
+
+/// Starts a guardian with its server, and waits until the server answers.
+async fn launch<S: Service>(
+    service: &S,
+    home: &Home,
+    guard_exe: &Path,
+    port: u16,
+) -> Result<(Guardian, u32), DevError> {
+    let pid_file = home.folder().join(S::NAME).with_extension("pid");
+    // Left by a guardian that was killed.
+    drop(fs::remove_file(&pid_file));
+    let mut guardian = spawn(service, home, guard_exe, port, &pid_file)?;
+    let begun = Instant::now();
+    while begun.elapsed() < READY_WAIT {
+        if let Some(status) = guardian.process.try_wait().map_err(DevError::Guard)? {
+            return Err(died::<S>(home, status));
+        }
+        if let Some(pid) = guard::read_pid(&pid_file)
+            && service.answers(port, pid).await
+        {
+            return Ok((guardian, pid));
+        }
+        sleep(POLL).await;
+    }
+    guardian.end(S::NAME).await?;
+    let log = log_file::<S>(home);
+    Err(DevError::Silent { name: S::NAME, waited: READY_WAIT.as_secs(), tail: tail(&log), log })
+}
+
+fn spawn<S: Service>(
+    service: &S,
+    home: &Home,
+    guard_exe: &Path,
+    port: u16,
+    pid_file: &Path,
+) -> Result<Guardian, DevError> {
+    let mut command = Command::new(guard_exe);
+    command.arg("guard").arg("--dir").arg(service.dir());
+    command.arg("--pid-file").arg(pid_file);
+    command.args(["--stop-signal", S::STOP.name()]);
+    if let Some(account) = home.account() {
+        command.args(["--uid", &account.uid.to_string()]);
+        command.args(["--gid", &account.gid.to_string()]);
+    }
+    command.arg("--").args(service.command(port));
+    quiet_environment(&mut command);
+    command
+        // Out of the terminal's foreground group: Ctrl-C is for the main program, which
+        // then stops the servers in its own order.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(home.share_lock()?)
+        .stderr(new_log(&log_file::<S>(home))?);
+    let mut process = command.spawn().map_err(error::spawn(guard_exe))?;
+    let pipe = process.stdin.take();
+    Ok(Guardian { process, pipe })
+}
+
+/// Takes away what would change a server's behaviour or the language of its log.
+pub(super) fn quiet_environment(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"PG") {
+            command.env_remove(name);
+        }
+    }
+    command.env("LC_ALL", "C");
+}
+
+/// Begins a new log; that of the start before is kept beside it.
+fn new_log(path: &Path) -> Result<Stdio, DevError> {
+    drop(fs::rename(path, path.with_extension("log.old")));
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    let log = options.open(path).map_err(error::file("open", path))?;
+    Ok(Stdio::from(log))
+}
+
+fn died<S: Service>(home: &Home, status: ExitStatus) -> DevError {
+    let log = log_file::<S>(home);
+    DevError::Died { name: S::NAME, status: status.to_string(), tail: tail(&log), log }
+}
+
+/// The last lines of a log.
+fn tail(path: &Path) -> String {
+    let mut bytes = Vec::new();
+    if let Ok(mut file) = fs::File::open(path) {
+        let length = file.metadata().map_or(0, |meta| meta.len());
+        let start = SeekFrom::Start(length.saturating_sub(TAIL_BYTES));
+        drop(file.seek(start).and_then(|_| file.read_to_end(&mut bytes)));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}

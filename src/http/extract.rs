@@ -1,0 +1,128 @@
+//! The extractors, each of which fails with the contract's own error. To name one in a handler is to make the check.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use http::request::Parts;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::{ApiError, ErrorCode, RateLimits};
+use crate::ids::{Id, UserId};
+
+/// The largest body, in bytes.
+pub const BODY_LIMIT: usize = 16 * 1024;
+
+static USER_ID: HeaderName = HeaderName::from_static("userid");
+
+/// The one value of a header; none if it is missing, repeated or not plain ASCII.
+pub(crate) fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}
+
+/// The user of the `userId` header, within its rate limit.
+#[derive(Debug, Clone, Copy)]
+pub struct User(pub UserId);
+
+impl<S: Send + Sync> FromRequestParts<S> for User
+where
+    Arc<RateLimits>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let user = single_header(&parts.headers, &USER_ID).and_then(|value| value.parse().ok()).ok_or_else(|| {
+            ApiError::new(ErrorCode::UserRequired, "Send the header userId: a positive whole number.")
+        })?;
+        Arc::<RateLimits>::from_ref(state).admit(user, &parts.method)?;
+        Ok(Self(user))
+    }
+}
+
+/// The id in the path.
+#[derive(Debug, Clone, Copy)]
+pub struct IdPath<Kind>(pub Id<Kind>);
+
+impl<S: Send + Sync, Kind> FromRequestParts<S> for IdPath<Kind> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        let id = text.ok().and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(|| ApiError::invalid("The id in the path is not a positive whole number."))
+    }
+}
+
+/// The query string, as the fields of `T`.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let query: Result<axum::extract::Query<T>, QueryRejection> =
+            axum::extract::Query::from_request_parts(parts, state).await;
+        query.map(|query| Self(query.0)).map_err(|rejection| ApiError::invalid(rejection.body_text()))
+    }
+}
+
+/// A JSON body, as the fields of `T`; fields that `T` does not name are passed over.
+#[derive(Debug, Clone, Copy)]
+pub struct Json<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        if media_type(request.headers()) != Some("application/json") {
+            let message = "Send the header Content-Type: application/json.";
+            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+        }
+        let body = read_body(request).await?;
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| ApiError::invalid(format!("The body does not fit this call: {error}.")))
+    }
+}
+
+/// A form body (`application/x-www-form-urlencoded`), as the fields of `T`. No body is an empty form.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let kind = media_type(request.headers()).map(str::to_ascii_lowercase);
+        let body = read_body(request).await?;
+        if !body.is_empty() && kind.is_some_and(|kind| kind != "application/x-www-form-urlencoded") {
+            let message = "This call takes a form: application/x-www-form-urlencoded.";
+            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+        }
+        serde_urlencoded::from_bytes(&body)
+            .map(Self)
+            .map_err(|error| ApiError::invalid(format!("The form does not fit this call: {error}.")))
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let value = single_header(headers, &CONTENT_TYPE)?;
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    // Media types are case-insensitive; almost everybody writes the one we ask for in lower case.
+    if kind.eq_ignore_ascii_case("application/json") { Some("application/json") } else { Some(kind) }
+}
+
+async fn read_body(request: Request) -> Result<bytes::Bytes, ApiError> {
+    match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(ApiError::new(ErrorCode::PayloadTooLarge, format!("The body is over {BODY_LIMIT} bytes.")))
+        }
+        Err(_) => Err(ApiError::invalid("The body did not arrive whole.")),
+    }
+}

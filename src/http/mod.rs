@@ -1,0 +1,17 @@
+//! What every call has in common: the envelope, the errors, the extractors, the layers around the router. Knows nothing
+//! of concerts.
+
+mod envelope;
+mod error;
+mod extract;
+mod layers;
+mod not_modified;
+mod rate;
+
+pub use envelope::{Success, success_body};
+pub use error::{ApiError, ErrorCode};
+pub(crate) use extract::single_header;
+pub use extract::{BODY_LIMIT, Form, IdPath, Json, Query, User};
+pub use layers::{fallbacks, wrap};
+pub use not_modified::matches_etag;
+pub use rate::RateLimits;

@@ -1,0 +1,113 @@
+//! The scheduler: what is done by the clock rather than for a request. Every job is a bounded step that any number of
+//! instances may take at once.
+//!
+//! tokio-cron-scheduler ticks no faster than twice a second, cuts durations to whole seconds, and does not mind whether
+//! the last run has ended. So each job's cron entry, once a second, only sees to it that the job's own loop runs; the loop
+//! takes a step an interval, one at a time. Should a loop ever die, the next second starts it again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::time::MissedTickBehavior;
+use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::payment::SUSPICIOUS_AGE;
+use crate::store_error::StoreError;
+
+type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
+
+/// Name, interval, step.
+const JOBS: [(&str, Duration, Step); 4] = [
+    // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
+    ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
+    // Frees lapsed holds and hands unfinished payments to the reconciler: up to 256 a schedule and run.
+    ("seat.sweep", Duration::from_millis(500), |app| async move { sweep_seats(&app).await }.boxed()),
+    // Reads the programme again if it has changed.
+    ("concert.refresh", Duration::from_secs(1), |app| async move { refresh_programme(&app).await }.boxed()),
+    // Forgets quiet users.
+    ("http.prune", Duration::from_secs(60), |app| async move { prune(&app) }.boxed()),
+];
+
+/// Starts all jobs. They end, each after the step it is at, when `stop` is cancelled; `app.tasks` waits for them.
+pub async fn start(app: &App, stop: &CancellationToken) -> Result<JobScheduler, JobSchedulerError> {
+    let scheduler = JobScheduler::new().await?;
+    for (name, interval, step) in JOBS {
+        let runs = Arc::new(AtomicBool::new(false));
+        let (app, stop) = (app.clone(), stop.clone());
+        let watch = Job::new("* * * * * *", move |_, _| {
+            if !stop.is_cancelled() && !runs.swap(true, Ordering::SeqCst) {
+                let runs = RunsUntilDropped(runs.clone());
+                app.tasks.spawn(run(name, interval, step, app.clone(), stop.clone(), runs));
+            }
+        })?;
+        scheduler.add(watch).await?;
+    }
+    scheduler.start().await?;
+    Ok(scheduler)
+}
+
+struct RunsUntilDropped(Arc<AtomicBool>);
+
+impl Drop for RunsUntilDropped {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+async fn run(
+    name: &'static str,
+    interval: Duration,
+    step: Step,
+    app: App,
+    stop: CancellationToken,
+    _runs: RunsUntilDropped,
+) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_well = true;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let started = Instant::now();
+        let outcome = step(app.clone()).await;
+        metrics::histogram!("job_duration_seconds", "job" => name).record(started.elapsed());
+        let word = if outcome.is_ok() { "ok" } else { "error" };
+        metrics::counter!("job_runs_total", "job" => name, "outcome" => word).increment(1);
+        // A store that is down fails every step; one line when it begins and one when it ends say so.
+        match (&outcome, was_well) {
+            (Err(error), true) => tracing::warn!(job = name, %error, "a job fails"),
+            (Ok(()), false) => tracing::info!(job = name, "a job is well again"),
+            _ => {}
+        }
+        was_well = outcome.is_ok();
+    }
+}
+
+async fn sweep_seats(app: &App) -> Result<(), StoreError> {
+    let programme = app.concerts.programme();
+    let mut live = 0;
+    for schedule in programme.schedules() {
+        let Some(sweep) = app.seats.sweep(schedule.id, SUSPICIOUS_AGE).await? else { continue };
+        live += sweep.live;
+        for suspicious in sweep.suspicious {
+            app.payments.reconcile(schedule.id, suspicious).await?;
+        }
+    }
+    metrics::gauge!("seat_holds_live").set(f64::from(live));
+    Ok(())
+}
+
+async fn refresh_programme(app: &App) -> Result<(), StoreError> {
+    if app.concerts.refresh().await? {
+        app.queues.refresh().await?;
+    }
+    Ok(())
+}
+
+fn prune(app: &App) -> Result<(), StoreError> {
+    app.rate_limits.prune();
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! onsale sells a concert in the minute it goes on sale: it puts everybody in a fair queue, lets in as many as the shop
+//! can serve, gives each seat to exactly one of them, and takes the money exactly once.
+//!
+//! One rule carries the design: **Redis decides who may try; Postgres decides who bought.** Redis may lose everything at
+//! any moment, and no sold seat, no won and no ticket is lost.
+//!
+//! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
+//! [`concert`], [`seat`], [`reservation`], [`wallet`] and [`payment`], each with its rules in `mod.rs`, its calls in
+//! `http.rs` and its only SQL and script calls in `store.rs`; below them are [`http`], [`redis`] and [`postgres`], which
+//! know nothing of concerts. `docs/architecture.md` follows one purchase through them.
+
+pub mod app;
+pub mod audit;
+pub mod concert;
+pub mod dev;
+pub mod http;
+pub mod ids;
+pub mod jobs;
+pub mod money;
+pub mod payment;
+pub mod postgres;
+pub mod queue;
+pub mod redis;
+pub mod reservation;
+pub mod seat;
+pub mod serve;
+pub mod settings;
+pub mod store_error;
+pub mod telemetry;
+pub mod wallet;

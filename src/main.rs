@@ -1,0 +1,98 @@
+//! The program: arguments, logs, and one call a verb.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use onsale::audit::{Auditor, Finding};
+use onsale::concert;
+use onsale::dev;
+use onsale::postgres::Postgres;
+use onsale::serve::{Server, asked_to_stop};
+use onsale::settings::{AuditSettings, Cli, Command, SeedSettings, ServeSettings, StoreSettings};
+use onsale::telemetry::{Output, start_logs};
+use tokio_util::sync::CancellationToken;
+
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read() {
+        Ok(cli) => cli,
+        Err((text, status)) => return complain(text.trim_end(), status),
+    };
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => complain(&format!("error: {error}"), 1),
+    }
+}
+
+/// Help goes to stdout, complaints to stderr. A closed pipe is no reason to fail twice.
+fn complain(text: &str, status: u8) -> ExitCode {
+    let _ = if status == 0 { writeln!(std::io::stdout(), "{text}") } else { writeln!(std::io::stderr(), "{text}") };
+    ExitCode::from(status)
+}
+
+#[tokio::main]
+async fn run(cli: Cli) -> Outcome {
+    let output = match cli.command {
+        Command::Serve(_) | Command::Dev(_) => Output::Stdout,
+        _ => Output::Stderr,
+    };
+    start_logs(&cli.log, output)?;
+    match cli.command {
+        Command::Serve(settings) => serve(&settings).await,
+        Command::Dev(settings) => Ok(dev::run(*settings).await.map(|()| ExitCode::SUCCESS)?),
+        Command::Migrate(stores) => migrate(&stores).await,
+        Command::Seed(settings) => seed(&settings).await,
+        Command::Audit(settings) => audit(&settings).await,
+        Command::Guard(args) => Ok(dev::guard(args).await?),
+    }
+}
+
+async fn serve(settings: &ServeSettings) -> Outcome {
+    let server = Server::bind(settings).await?;
+    let (api, metrics) = (server.api_address()?, server.metrics_address()?);
+    tracing::info!(%api, %metrics, "serving; the userId header is believed: keep this behind a gateway that sets it");
+    let stop = CancellationToken::new();
+    let serving = server.run(stop.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => ended?,
+        asked = asked_to_stop() => {
+            asked?;
+            stop.cancel();
+            serving.await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn migrate(stores: &StoreSettings) -> Outcome {
+    Postgres::migrate(&stores.postgres(1, 60_000)).await?;
+    writeln!(std::io::stdout(), "The database is up to date.")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn seed(settings: &SeedSettings) -> Outcome {
+    let postgres = Postgres::connect(&settings.stores.postgres(1, 60_000)).await?;
+    postgres.require_migrated().await?;
+    let added = concert::seed(&postgres, concert::today(settings.time_zone)).await?;
+    let (concerts, schedules, seats) = (added.concerts, added.schedules, added.seats);
+    writeln!(std::io::stdout(), "Added {concerts} concerts, {schedules} schedules, {seats} seats.")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn audit(settings: &AuditSettings) -> Outcome {
+    let findings = Auditor::connect(settings).await?.audit().await?;
+    let mut stdout = std::io::stdout().lock();
+    for finding in &findings {
+        if settings.json {
+            writeln!(stdout, "{}", serde_json::to_string(finding)?)?;
+        } else {
+            let Finding { invariant, rule, detail, holds } = finding;
+            let word = if *holds { "holds " } else { "BROKEN" };
+            writeln!(stdout, "{word} {invariant}  {rule} ({detail})")?;
+        }
+    }
+    let sound = findings.iter().all(|finding| finding.holds);
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

@@ -1,0 +1,233 @@
+//! Payments: the only place where seats and money meet. Owns the tables `reservation` and `payment_history`.
+//!
+//! hold → `seat.begin_payment` (nobody can take the seat while money moves) → one statement in Postgres, which alone
+//! decides → `seat.finish_payment`, which follows. Each step is fenced by the reservation id: it is the key of the
+//! reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where.
+
+mod http;
+mod reconcile;
+mod store;
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+pub use http::router;
+pub use reconcile::SUSPICIOUS_AGE;
+
+use crate::concert::Concerts;
+use crate::ids::{PaymentId, ReservationId, ScheduleId};
+use crate::money::Won;
+use crate::postgres::Postgres;
+use crate::queue::{Completion, Presented, Queues, Standing};
+use crate::reservation::ReservationIds;
+use crate::seat::{Begun, Finished, Outcome, Seats};
+use crate::store_error::StoreError;
+use store::{Decision, Record};
+
+/// Payments, and what they need.
+#[derive(Debug)]
+pub struct Payments {
+    postgres: Postgres,
+    concerts: Arc<Concerts>,
+    queues: Arc<Queues>,
+    seats: Arc<Seats>,
+    ids: Arc<ReservationIds>,
+    tasks: TaskTracker,
+}
+
+/// Why a reservation was not paid.
+#[derive(Debug, thiserror::Error)]
+pub enum PayError {
+    /// The token may not pay, and nothing was paid before.
+    #[error("the token is not active")]
+    NotActive(Standing),
+    /// No such reservation, or another user's.
+    #[error("there is no such reservation of this user")]
+    NoReservation,
+    /// The reservation is for a concert of another queue.
+    #[error("the token is for another queue than this concert's")]
+    WrongQueue,
+    /// The hold has lapsed.
+    #[error("the hold has lapsed")]
+    Lapsed,
+    /// Another request is paying for it now.
+    #[error("another request is paying for it now")]
+    InProgress,
+    /// Postgres says that the seat is another's: the hold was lost with Redis, and taken again.
+    #[error("the seat was sold to someone else")]
+    Taken,
+    /// The wallet cannot pay.
+    #[error("the wallet cannot pay")]
+    Insufficient,
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A payment made, now or before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paid {
+    /// Its id in the history.
+    pub id: PaymentId,
+    /// What was taken; none if it had been taken before.
+    pub taken: Option<Won>,
+}
+
+impl Payments {
+    /// Payments run as tasks of `tasks`, so that a shutdown can wait for them.
+    #[must_use]
+    pub fn new(
+        postgres: Postgres,
+        concerts: Arc<Concerts>,
+        queues: Arc<Queues>,
+        seats: Arc<Seats>,
+        ids: Arc<ReservationIds>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { postgres, concerts, queues, seats, ids, tasks }
+    }
+
+    /// Pays for a reservation, in a task of its own: a client that goes away does not stop half-way.
+    pub async fn pay(self: &Arc<Self>, presented: Presented, reservation: ReservationId) -> Result<Paid, PayError> {
+        let payments = Arc::clone(self);
+        let task = self.tasks.spawn(async move { payments.pay_whole(&presented, reservation).await });
+        task.await
+            .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "payment task", source: error.into() }.into()))
+    }
+
+    async fn pay_whole(&self, presented: &Presented, reservation: ReservationId) -> Result<Paid, PayError> {
+        let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
+        if !matches!(standing, Standing::Active { .. }) {
+            return self.replay(presented, reservation).await?.ok_or(PayError::NotActive(standing));
+        }
+        let schedule = self.ids.schedule_of(reservation).await?.ok_or(PayError::NoReservation)?;
+        self.require_queue(presented, schedule, reservation).await?;
+        match self.seats.begin_payment(schedule, presented.claim.user, reservation).await? {
+            Begun::Begun { position } => {
+                let decision = self.decide(presented, schedule, reservation, position).await?;
+                self.follow(presented, schedule, reservation, position, decision).await
+            }
+            Begun::Paying => Err(PayError::InProgress),
+            Begun::Lapsed => self.replay(presented, reservation).await?.ok_or(PayError::Lapsed),
+            Begun::Sold | Begun::Unknown => {
+                let paid = self.replay(presented, reservation).await?.ok_or(PayError::NoReservation)?;
+                // The crash that made this a repetition may have kept the token from its end.
+                self.end_token(presented, schedule).await;
+                Ok(paid)
+            }
+        }
+    }
+
+    /// What the same user has paid before for the same reservation.
+    async fn replay(&self, presented: &Presented, reservation: ReservationId) -> Result<Option<Paid>, StoreError> {
+        match store::find(&self.postgres, reservation).await? {
+            Some(Record { user, payment: Some(id), .. }) if user == presented.claim.user => {
+                Ok(Some(Paid { id, taken: None }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// To others than the holder, a reservation of another queue is as absent as any.
+    async fn require_queue(
+        &self,
+        presented: &Presented,
+        schedule: ScheduleId,
+        reservation: ReservationId,
+    ) -> Result<(), PayError> {
+        let queue = self.concerts.schedule(schedule).ok_or(PayError::NoReservation)?.queue;
+        if queue == presented.queue.id || self.replay(presented, reservation).await?.is_some() {
+            return Ok(());
+        }
+        let held = self.seats.held(schedule, presented.claim.user).await?;
+        Err(if held.contains(&reservation) { PayError::WrongQueue } else { PayError::NoReservation })
+    }
+
+    /// Asks Postgres, and where its answer was lost, asks again what it decided. An error means that it is not known, or
+    /// that nothing happened; in the former case the seat stays as it is, for the reconciler.
+    async fn decide(
+        &self,
+        presented: &Presented,
+        schedule: ScheduleId,
+        reservation: ReservationId,
+        position: u32,
+    ) -> Result<Decision, PayError> {
+        let user = presented.claim.user;
+        let plan = self.seats.plan(schedule).await?;
+        let Some(seat) = plan.at(position) else {
+            self.seats.finish_payment(schedule, user, reservation, position, Outcome::Aborted).await?;
+            return Err(PayError::NoReservation);
+        };
+        let undecided = match store::pay(&self.postgres, reservation, user, seat.id).await {
+            Ok(decision) => return Ok(decision),
+            Err(store::PayFailure::NothingHappened(error)) => {
+                self.seats.finish_payment(schedule, user, reservation, position, Outcome::Refused).await?;
+                return Err(error.into());
+            }
+            Err(store::PayFailure::Unknown(error)) => error,
+        };
+        match store::find(&self.postgres, reservation).await? {
+            Some(Record { payment: Some(id), .. }) => Ok(Decision::Paid { id, amount: seat.price }),
+            Some(Record { payment: None, .. }) => Ok(Decision::Aborted),
+            None => Err(undecided.into()),
+        }
+    }
+
+    /// Makes Redis follow what Postgres decided. What fails here is mended by the reconciler, so it cannot fail the call.
+    async fn follow(
+        &self,
+        presented: &Presented,
+        schedule: ScheduleId,
+        reservation: ReservationId,
+        position: u32,
+        decision: Decision,
+    ) -> Result<Paid, PayError> {
+        let outcome = match decision {
+            Decision::Paid { .. } => Outcome::Paid,
+            Decision::Insufficient => Outcome::Refused,
+            Decision::SeatSold | Decision::Aborted => Outcome::Aborted,
+        };
+        let user = presented.claim.user;
+        let finished = self.seats.finish_payment(schedule, user, reservation, position, outcome).await;
+        if let Err(error) = &finished {
+            tracing::warn!(reservation.id = %reservation, %error, "the seat map lags behind a payment");
+        }
+        match decision {
+            Decision::Paid { id, amount } => {
+                if !matches!(finished, Ok(Finished::Sold { left: 1.. })) {
+                    self.end_token(presented, schedule).await;
+                }
+                Ok(Paid { id, taken: Some(amount) })
+            }
+            Decision::Insufficient => Err(PayError::Insufficient),
+            Decision::SeatSold => Err(PayError::Taken),
+            Decision::Aborted => Err(PayError::Lapsed),
+        }
+    }
+
+    /// Ends the token, unless its user still holds seats under it. A token that a fault keeps from its end here ends with
+    /// its time.
+    async fn end_token(&self, presented: &Presented, schedule: ScheduleId) {
+        let ended = async {
+            let mut done = Vec::new();
+            let mut next = vec![schedule];
+            while !next.is_empty() {
+                for schedule in next {
+                    if !self.seats.held(schedule, presented.claim.user).await?.is_empty() {
+                        return Ok(());
+                    }
+                    done.push(schedule);
+                }
+                next = match self.queues.complete(&presented.queue, &presented.claim, &done).await? {
+                    Completion::Holding(schedules) => schedules,
+                    Completion::Completed | Completion::Gone => Vec::new(),
+                };
+            }
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = ended.await {
+            tracing::warn!(user.id = %presented.claim.user, %error, "a token that has paid lives on to its time's end");
+        }
+    }
+}

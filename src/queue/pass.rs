@@ -1,0 +1,135 @@
+//! The extractors that a call with a token names: [`Presented`], an authentic token, whatever has become of it, and
+//! [`ActivePass`], one that may try now.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRef, FromRequestParts};
+use dashmap::DashMap;
+use http::header::HeaderName;
+use http::request::Parts;
+
+use super::{Claim, Queue, QueueId, Queues, Standing};
+use crate::http::{ApiError, ErrorCode, RateLimits, single_header};
+use crate::ids::UserId;
+
+static TOKEN: HeaderName = HeaderName::from_static("token");
+
+/// How long a read may rely on what Redis said of a token. What is taken (holds, payments) asks anew, or has it undone.
+const RELIANCE: Duration = Duration::from_millis(500);
+
+/// An authentic token, and its queue. Redis was not asked.
+#[derive(Debug, Clone)]
+pub struct Presented {
+    /// What it says.
+    pub claim: Claim,
+    /// Its queue.
+    pub queue: Arc<Queue>,
+}
+
+/// An authentic token that is active, or was a moment ago.
+#[derive(Debug, Clone)]
+pub struct ActivePass(pub Presented);
+
+impl Presented {
+    /// Fails unless the token is for this queue.
+    pub fn require_queue(&self, queue: QueueId) -> Result<(), ApiError> {
+        if self.queue.id == queue {
+            return Ok(());
+        }
+        Err(ApiError::new(ErrorCode::WrongQueue, "The token is for another queue than this concert's."))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Presented
+where
+    Arc<Queues>: FromRef<S>,
+    Arc<RateLimits>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let queues = Arc::<Queues>::from_ref(state);
+        let presented = single_header(&parts.headers, &TOKEN)
+            .and_then(|token| queues.signer.verify(token))
+            .and_then(|claim| queues.get(claim.queue).map(|queue| Self { claim, queue }))
+            .ok_or_else(invalid_token)?;
+        Arc::<RateLimits>::from_ref(state).admit(presented.claim.user, &parts.method)?;
+        Ok(presented)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ActivePass
+where
+    Arc<Queues>: FromRef<S>,
+    Arc<RateLimits>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let presented = Presented::from_request_parts(parts, state).await?;
+        let queues = Arc::<Queues>::from_ref(state);
+        queues.check_lately(&presented.queue, &presented.claim).await?.require_active()?;
+        Ok(Self(presented))
+    }
+}
+
+impl Standing {
+    /// Fails with the reason unless active.
+    pub fn require_active(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Active { .. } => Ok(()),
+            Self::Waiting => Err(ApiError::new(ErrorCode::TokenNotActive, "It is not this token's turn yet.")),
+            Self::Expired => Err(ApiError::new(ErrorCode::TokenExpired, "The token's time is over.")),
+            Self::Completed => Err(ApiError::new(ErrorCode::TokenExpired, "The token was used up by a payment.")),
+            Self::Unknown => Err(invalid_token()),
+        }
+    }
+}
+
+pub(crate) fn invalid_token() -> ApiError {
+    ApiError::new(ErrorCode::InvalidToken, "Send the header token with a token of this service.")
+}
+
+/// Which tokens were active a moment ago.
+#[derive(Debug, Default)]
+pub(super) struct PassCache {
+    known: DashMap<(QueueId, UserId), Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    place: u64,
+    learnt: Instant,
+    expires: Instant,
+}
+
+impl PassCache {
+    /// How long the token is active yet, if Redis said so lately.
+    pub(super) fn recall(&self, claim: &Claim) -> Option<Duration> {
+        let known = self.known.get(&(claim.queue, claim.user))?;
+        if known.place != claim.place || known.learnt.elapsed() > RELIANCE {
+            return None;
+        }
+        let left = known.expires.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    pub(super) fn learn(&self, claim: &Claim, standing: &Standing) {
+        let Standing::Active { left } = *standing else {
+            return self.forget(claim);
+        };
+        let learnt = Instant::now();
+        let known = Known { place: claim.place, learnt, expires: learnt + left };
+        self.known.insert((claim.queue, claim.user), known);
+    }
+
+    pub(super) fn forget(&self, claim: &Claim) {
+        self.known.remove_if(&(claim.queue, claim.user), |_, known| known.place == claim.place);
+    }
+
+    /// Drops what nobody may rely on any more.
+    pub(super) fn prune(&self) {
+        self.known.retain(|_, known| known.learnt.elapsed() <= RELIANCE);
+    }
+}

@@ -1,0 +1,37 @@
+//! The scheduler's steps. Any number of instances may take them at once: each step is one script.
+
+use super::{Queue, Queues, store};
+use crate::store_error::StoreError;
+
+/// The most that one step admits, ends, reaps or forgets, of each: a bound on how long the script keeps Redis busy.
+pub(super) const STEP_LIMIT: u32 = 1000;
+
+/// The most steps a queue is given in one run of the job, when each finds more to do.
+const STEPS_A_RUN: u32 = 16;
+
+impl Queues {
+    /// One run of the job: a step for each queue, and more where there is more to do.
+    pub async fn promote(&self) -> Result<(), StoreError> {
+        for queue in self.all() {
+            for _ in 0..STEPS_A_RUN {
+                if !self.promote_step(&queue).await? {
+                    break;
+                }
+            }
+        }
+        self.passes.prune();
+        Ok(())
+    }
+
+    /// One bounded step for one queue; whether there is more to do at once.
+    pub async fn promote_step(&self, queue: &Queue) -> Result<bool, StoreError> {
+        let Some(step) = store::promote(&self.redis, queue).await? else {
+            return Ok(false);
+        };
+        step.admissions.record(queue);
+        let name = queue.name.clone();
+        metrics::gauge!("queue_waiting", "queue" => name.clone()).set(f64::from(step.waiting));
+        metrics::gauge!("queue_active", "queue" => name).set(f64::from(step.active));
+        Ok(step.more)
+    }
+}

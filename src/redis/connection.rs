@@ -1,0 +1,289 @@
+//! One multiplexed connection, shared by all: what arrives together goes out together, which is faster than a pool of
+//! connections used one request each (redis-rs' own advice, redis-rs#1411). The pool makes connections and counts them;
+//! we lease one for as long as it lives, since each lease costs a PING, and lease anew when it breaks.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use deadpool_redis::{Config, Pool, Runtime, cluster};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::cluster_async::ClusterConnection;
+use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, Value};
+use tokio::sync::Mutex;
+
+use super::keys::Keys;
+use super::reply::Reply;
+use super::script::Call;
+use crate::store_error::StoreError;
+
+/// Where Redis is and how long it may take.
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// `redis://` or `rediss://`; several with commas are the nodes of a cluster.
+    pub url: String,
+    /// The longest a call may take, connecting included.
+    pub timeout: Duration,
+    /// Begins every key, so that several programs can share a Redis.
+    pub key_prefix: String,
+}
+
+/// Why the start was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The address is none.
+    #[error("REDIS_URL takes redis://host:port, rediss://host:port, or several with commas for a cluster: {0}")]
+    Address(String),
+    /// Nobody answers there.
+    #[error("Redis does not answer at REDIS_URL")]
+    Unreachable(#[source] StoreError),
+    /// It may throw away holds and tokens when memory runs short.
+    #[error("Redis evicts keys when memory is short (maxmemory-policy {0}): set maxmemory-policy noeviction")]
+    Evicts(String),
+}
+
+/// Redis, shared by the whole program.
+#[derive(Debug, Clone)]
+pub struct Redis(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pools: Pools,
+    timeout: Duration,
+    keys: Keys,
+    leased: RwLock<Option<Lease>>,
+    leasing: Mutex<Option<Instant>>,
+}
+
+enum Pools {
+    Single(Pool),
+    Cluster(cluster::Pool),
+}
+
+/// The lease that is in use, numbered so that only its own failure ends it.
+#[derive(Clone)]
+struct Lease {
+    number: u64,
+    connection: Shared,
+}
+
+#[derive(Clone)]
+enum Shared {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Redis {
+    /// Connects, and makes sure that this Redis keeps what it is given.
+    pub async fn connect(settings: &RedisSettings) -> Result<Self, ConnectError> {
+        let pools = pools(settings).map_err(ConnectError::Address)?;
+        let keys = Keys::new(&settings.key_prefix);
+        let leased = RwLock::new(None);
+        let redis = Self(Arc::new(Inner { pools, timeout: settings.timeout, keys, leased, leasing: Mutex::new(None) }));
+        redis.refuse_eviction().await?;
+        Ok(redis)
+    }
+
+    /// The names of all keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    /// Runs a script. Bounded by the time-out; a failure leaves it unknown whether it ran.
+    pub async fn run(&self, call: Call<'_>) -> Result<Reply, StoreError> {
+        let op = call.op();
+        self.timed(op, |mut connection| async move { call.invoke(&mut connection).await }).await
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.timed("ping", |mut connection| async move { redis::cmd("PING").query_async(&mut connection).await }).await
+    }
+
+    async fn refuse_eviction(&self) -> Result<(), ConnectError> {
+        let ask = |mut connection| async move { redis::cmd("INFO").arg("memory").query_async(&mut connection).await };
+        let info: Value = self.timed("info", ask).await.map_err(ConnectError::Unreachable)?;
+        for node in texts(info) {
+            let field = |name: &str| node.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
+            let policy = field("maxmemory_policy:");
+            if field("maxmemory:") != "0" && policy != "noeviction" {
+                return Err(ConnectError::Evicts(policy.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn timed<T, Asked: Future<Output = Result<T, RedisError>>>(
+        &self,
+        op: &'static str,
+        ask: impl FnOnce(Shared) -> Asked,
+    ) -> Result<T, StoreError> {
+        let started = Instant::now();
+        let outcome = tokio::time::timeout(self.0.timeout, async {
+            let lease = self.lease().await?;
+            let asked = ask(lease.connection.clone()).await;
+            if let Err(error) = &asked
+                && breaks_connection(error)
+            {
+                self.drop_lease(lease.number);
+            }
+            asked.map_err(store_error)
+        })
+        .await;
+        metrics::histogram!("redis_request_duration_seconds", "op" => op).record(started.elapsed());
+        outcome.unwrap_or_else(|elapsed| Err(StoreError::Unavailable { store: "redis", source: elapsed.into() }))
+    }
+
+    /// The connection in use, or a new one. Of those who find it broken one connects and the others wait for the outcome,
+    /// failure included: nobody queues up for attempts of its own.
+    async fn lease(&self) -> Result<Lease, StoreError> {
+        if let Some(lease) = self.current() {
+            return Ok(lease);
+        }
+        let asked = Instant::now();
+        let mut failed = self.0.leasing.lock().await;
+        if let Some(lease) = self.current() {
+            return Ok(lease);
+        }
+        if failed.is_some_and(|failed| failed >= asked) {
+            let source = "connecting has just failed".into();
+            return Err(StoreError::Unavailable { store: "redis", source });
+        }
+        // Should this future be dropped half-way (a time-out), those who wait behind it must not repeat its attempt.
+        *failed = Some(asked + self.0.timeout);
+        match self.0.pools.connect().await {
+            Ok(connection) => {
+                *failed = None;
+                Ok(self.set_lease(connection))
+            }
+            Err(source) => {
+                *failed = Some(Instant::now());
+                Err(StoreError::Unavailable { store: "redis", source })
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Lease> {
+        self.0.leased.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_lease(&self, connection: Shared) -> Lease {
+        static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let lease = Lease { number, connection };
+        *self.0.leased.write().unwrap_or_else(PoisonError::into_inner) = Some(lease.clone());
+        lease
+    }
+
+    fn drop_lease(&self, number: u64) {
+        let mut leased = self.0.leased.write().unwrap_or_else(PoisonError::into_inner);
+        if leased.as_ref().is_some_and(|lease| lease.number == number) {
+            *leased = None;
+        }
+    }
+}
+
+fn pools(settings: &RedisSettings) -> Result<Pools, String> {
+    let urls: Vec<String> = settings.url.split(',').map(|url| url.trim().to_owned()).collect();
+    for url in &urls {
+        redis::Client::open(url.as_str()).map_err(|error| error.to_string())?;
+    }
+    let sizes = deadpool_redis::PoolConfig {
+        max_size: 4,
+        timeouts: deadpool_redis::Timeouts {
+            wait: Some(settings.timeout),
+            create: Some(settings.timeout),
+            recycle: Some(settings.timeout),
+        },
+        ..Default::default()
+    };
+    if let [url] = urls.as_slice() {
+        let config = Config { pool: Some(sizes), ..Config::from_url(url) };
+        config.create_pool(Some(Runtime::Tokio1)).map(Pools::Single).map_err(|error| error.to_string())
+    } else {
+        let config = cluster::Config { pool: Some(sizes), ..cluster::Config::from_urls(urls) };
+        config.create_pool(Some(Runtime::Tokio1)).map(Pools::Cluster).map_err(|error| error.to_string())
+    }
+}
+
+impl Pools {
+    async fn connect(&self) -> Result<Shared, Box<dyn std::error::Error + Send + Sync>> {
+        match self {
+            Self::Single(pool) => Ok(Shared::Single(deadpool_redis::Connection::take(pool.get().await?))),
+            Self::Cluster(pool) => Ok(Shared::Cluster(cluster::Connection::take(pool.get().await?))),
+        }
+    }
+}
+
+impl std::fmt::Debug for Pools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Addresses can carry passwords.
+        f.write_str(match self {
+            Self::Single(_) => "Single",
+            Self::Cluster(_) => "Cluster",
+        })
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lease").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+impl ConnectionLike for Shared {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(connection) => connection.req_packed_command(cmd),
+            Self::Cluster(connection) => connection.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
+
+fn breaks_connection(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
+}
+
+/// What a Redis says that is starting, failing over or full is for later; any other refusal is a fault of ours.
+fn store_error(error: RedisError) -> StoreError {
+    let passing = [Some("OOM"), Some("READONLY"), Some("BUSY"), Some("NOREPLICAS"), Some("MISCONF")];
+    let unavailable = breaks_connection(&error)
+        || error.is_timeout()
+        || error.is_cluster_error()
+        || matches!(error.kind(), ErrorKind::Io)
+        || passing.contains(&error.code())
+        || matches!(error.code(), Some("LOADING" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN"));
+    if unavailable {
+        StoreError::Unavailable { store: "redis", source: error.into() }
+    } else {
+        StoreError::Unexpected { store: "redis", source: error.into() }
+    }
+}
+
+/// The texts of a reply that a cluster gives a node each, and a single server as one.
+fn texts(value: Value) -> Vec<String> {
+    match value {
+        Value::Map(nodes) => nodes.into_iter().flat_map(|(_, value)| texts(value)).collect(),
+        Value::Array(values) => values.into_iter().flat_map(texts).collect(),
+        value => String::from_redis_value(value).into_iter().collect(),
+    }
+}

@@ -1,0 +1,12 @@
+//! The Redis foundation: one connection that many share, the names of all keys, scripts with typed replies. What the
+//! scripts mean is the business of the rooms that call them.
+
+mod connection;
+mod keys;
+mod reply;
+mod script;
+
+pub use connection::{ConnectError, Redis, RedisSettings};
+pub use keys::{Keys, QueueKeys, ScheduleKeys};
+pub use reply::Reply;
+pub use script::{Call, Script};

@@ -1,0 +1,119 @@
+//! Reservations up to the payment: temporary holds, taken and given up. Owns Postgres' table `reservation_block`; the
+//! holds themselves are in the seat map.
+
+mod http;
+mod ids;
+mod store;
+
+use std::sync::Arc;
+
+pub use http::router;
+pub use ids::ReservationIds;
+
+use crate::concert::Concerts;
+use crate::ids::{ReservationId, ScheduleId, SeatId};
+use crate::queue::{Departure, Presented, Queues, Standing};
+use crate::seat::{Hold, HoldTerms, Released, Seats};
+use crate::store_error::StoreError;
+
+/// Holds, and what they need.
+#[derive(Debug)]
+pub struct Reservations {
+    concerts: Arc<Concerts>,
+    queues: Arc<Queues>,
+    seats: Arc<Seats>,
+    ids: Arc<ReservationIds>,
+    most_holds: u32,
+}
+
+/// Why a seat was not held.
+#[derive(Debug, thiserror::Error)]
+pub enum HoldError {
+    /// No such schedule, or it is over.
+    #[error("there is no such schedule, or it is over")]
+    NoSchedule,
+    /// The schedule belongs to another queue.
+    #[error("the token is for another queue than this concert's")]
+    WrongQueue,
+    /// The schedule has no such seat.
+    #[error("the schedule has no such seat")]
+    NoSeat,
+    /// Held or sold to someone else.
+    #[error("the seat is held or sold to someone else")]
+    Taken,
+    /// The user holds as many as one may.
+    #[error("the user holds as many seats of this schedule as one may")]
+    Limit,
+    /// The token ended while the seat was being taken; the seat was given back.
+    #[error("the token is no longer active")]
+    NotActive(Standing),
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Reservations {
+    /// At most `most_holds` a user and schedule.
+    #[must_use]
+    pub fn new(
+        concerts: Arc<Concerts>,
+        queues: Arc<Queues>,
+        seats: Arc<Seats>,
+        ids: Arc<ReservationIds>,
+        most_holds: u32,
+    ) -> Self {
+        Self { concerts, queues, seats, ids, most_holds }
+    }
+
+    /// Holds a seat for the user of an active token, for the queue's time; the same seat again, the same reservation.
+    ///
+    /// Refused in one round trip to Redis, taken in two: the second keeps the token alive to the hold's end, and finds out
+    /// whether it is still active. Should it not be, the seat goes back.
+    pub async fn hold(&self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<ReservationId, HoldError> {
+        let upcoming = self.concerts.upcoming(schedule).ok_or(HoldError::NoSchedule)?;
+        if upcoming.queue != pass.queue.id {
+            return Err(HoldError::WrongQueue);
+        }
+        let user = pass.claim.user;
+        let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
+        let id = self.ids.take(schedule).await?;
+        // A failure leaves it unknown whether the id was used, so it is lost then; after any answer but "held" it is not.
+        let outcome = self.seats.hold(schedule, seat, user, id, terms).await?;
+        if outcome != Some(Hold::Held(id)) {
+            self.ids.give_back(schedule, id);
+        }
+        let held = match outcome {
+            Some(Hold::Held(held) | Hold::Again(held)) => held,
+            Some(Hold::Taken) => return Err(HoldError::Taken),
+            Some(Hold::Limit) => return Err(HoldError::Limit),
+            Some(Hold::NoSeat) | None => return Err(HoldError::NoSeat),
+        };
+        let standing = self.queues.keep(&pass.queue, &pass.claim, schedule, terms.ttl).await?;
+        if !matches!(standing, Standing::Active { .. }) {
+            if held == id {
+                self.seats.release(schedule, user, held).await?;
+            }
+            return Err(HoldError::NotActive(standing));
+        }
+        Ok(held)
+    }
+
+    /// Ends a token at its owner's wish, and gives up the seats held under it; false if this token is not known.
+    pub async fn leave(&self, presented: &Presented) -> Result<bool, StoreError> {
+        let schedules = match self.queues.leave(&presented.queue, &presented.claim).await? {
+            Departure::Left(schedules) => schedules,
+            Departure::Gone => return Ok(true),
+            Departure::Unknown => return Ok(false),
+        };
+        let user = presented.claim.user;
+        for schedule in schedules {
+            for reservation in self.seats.held(schedule, user).await? {
+                let released = self.seats.release(schedule, user, reservation).await?;
+                if released == Released::Paying {
+                    tracing::debug!(reservation.id = %reservation, "left while paying: the payment decides");
+                }
+            }
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,164 @@
+//! What an instance knows of a schedule's seats: the plan, and the list of free seats, rendered once a change rather than
+//! once a request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use super::plan::Plan;
+use super::store::{self, Known, Look};
+use crate::http::success_body;
+use crate::ids::{ScheduleId, SeatId};
+use crate::postgres::Postgres;
+use crate::redis::ScheduleKeys;
+use crate::store_error::StoreError;
+
+/// How old a list may be when it is answered; the contract allows 250 ms for another instance's change to show.
+const FRESH_FOR: Duration = Duration::from_millis(150);
+
+/// A schedule's seats, as this instance knows them.
+#[derive(Debug)]
+pub(super) struct Board {
+    pub(super) schedule: ScheduleId,
+    pub(super) keys: ScheduleKeys,
+    plan: OnceCell<Arc<Plan>>,
+    /// Counts this instance's own changes, so that its next answer shows them.
+    changes: AtomicU64,
+    list: ArcSwapOption<FreeList>,
+    refreshing: Mutex<()>,
+    loading: Mutex<()>,
+}
+
+/// The free seats of a schedule at some moment.
+#[derive(Debug)]
+pub struct FreeList {
+    /// How many there are.
+    pub free: usize,
+    /// The answer of `GET …/seats`.
+    pub body: Bytes,
+    /// Its entity tag, from its content, and so the same on every instance.
+    pub etag: String,
+    known: Known,
+    asked: Instant,
+    changes: u64,
+}
+
+/// What was known when the list was asked for.
+#[derive(Debug)]
+pub(super) struct Asking {
+    at: Instant,
+    changes: u64,
+    last: Option<Arc<FreeList>>,
+}
+
+impl Asking {
+    pub(super) fn known(&self) -> Option<&Known> {
+        self.last.as_ref().map(|list| &list.known)
+    }
+}
+
+#[derive(Serialize)]
+struct SeatsView {
+    seats: Vec<SeatView>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeatView {
+    concert_seat_id: SeatId,
+    seat_number: i32,
+}
+
+/// Says on its end, whatever that was (an answer, an error, a dropped request), that the seats may have changed.
+pub(super) struct Changing<'a>(&'a AtomicU64);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Board {
+    pub(super) fn new(schedule: ScheduleId, keys: ScheduleKeys) -> Self {
+        Self {
+            schedule,
+            keys,
+            plan: OnceCell::new(),
+            changes: AtomicU64::new(0),
+            list: ArcSwapOption::empty(),
+            refreshing: Mutex::new(()),
+            loading: Mutex::new(()),
+        }
+    }
+
+    pub(super) async fn plan(&self, postgres: &Postgres) -> Result<Arc<Plan>, StoreError> {
+        let read = async || store::plan(postgres, self.schedule).await.map(Arc::new);
+        self.plan.get_or_try_init(read).await.cloned()
+    }
+
+    /// Held while a script runs that may change the seats.
+    pub(super) fn changing(&self) -> Changing<'_> {
+        Changing(&self.changes)
+    }
+
+    /// Held while this instance builds the map.
+    pub(super) async fn loading(&self) -> MutexGuard<'_, ()> {
+        self.loading.lock().await
+    }
+
+    /// Held while this instance asks for the list.
+    pub(super) async fn refreshing(&self) -> MutexGuard<'_, ()> {
+        self.refreshing.lock().await
+    }
+
+    /// What is known just before asking.
+    pub(super) fn ask(&self) -> Asking {
+        Asking { at: Instant::now(), changes: self.changes.load(Ordering::SeqCst), last: self.list.load_full() }
+    }
+
+    /// The list, with what asking gave.
+    pub(super) fn learn(&self, asking: Asking, plan: &Plan, look: Look) -> Result<Arc<FreeList>, StoreError> {
+        let Asking { at, changes, last } = asking;
+        let list = match (look, last) {
+            (Look::Seats { known, states }, _) => FreeList::render(plan, &states, known, at, changes)?,
+            (Look::Same, Some(last)) => last.confirmed(at, changes),
+            (Look::Same, None) => {
+                let source = "seat.look answered SAME to one who knew nothing".into();
+                return Err(StoreError::Unexpected { store: "redis", source });
+            }
+        };
+        let list = Arc::new(list);
+        self.list.store(Some(list.clone()));
+        Ok(list)
+    }
+
+    /// The list, unless it is old or this instance has changed a seat since.
+    pub(super) fn fresh(&self) -> Option<Arc<FreeList>> {
+        let list = self.list.load_full()?;
+        let fresh = list.changes == self.changes.load(Ordering::SeqCst) && list.asked.elapsed() < FRESH_FOR;
+        fresh.then_some(list)
+    }
+}
+
+impl FreeList {
+    fn render(plan: &Plan, states: &[u8], known: Known, asked: Instant, changes: u64) -> Result<Self, StoreError> {
+        let view = |seat: &super::Seat| SeatView { concert_seat_id: seat.id, seat_number: seat.number };
+        let seats: Vec<SeatView> = plan.free(states).map(view).collect();
+        let free = seats.len();
+        let body = success_body(&SeatsView { seats })
+            .map_err(|_| StoreError::Unexpected { store: "redis", source: "the seats do not render".into() })?;
+        let hash = blake3::hash(&body).to_hex();
+        let etag = format!("\"{}\"", &hash.as_str()[..32]);
+        Ok(Self { free, body, etag, known, asked, changes })
+    }
+
+    fn confirmed(&self, asked: Instant, changes: u64) -> Self {
+        let (body, etag, known) = (self.body.clone(), self.etag.clone(), self.known.clone());
+        Self { free: self.free, body, etag, known, asked, changes }
+    }
+}

@@ -1,0 +1,198 @@
+//! The seats of a schedule: the plan (what there is, from Postgres, unchanging) and the map (who has what now, in Redis).
+//! Owns the `{schedule:…}` keys, the scripts `lua/seat/*` and Postgres' table `concert_seat`.
+//!
+//! The map is a ration card, not the truth: Postgres says what is sold. A map that Redis does not have, or has lost, is
+//! built from Postgres before anything is answered from it.
+
+mod board;
+mod http;
+mod plan;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+pub use board::FreeList;
+pub use http::router;
+pub use plan::{Plan, Seat};
+pub use store::{Begun, Finished, Hold, MapAudit, Outcome, Released, Suspicious, Sweep};
+
+use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
+use crate::postgres::Postgres;
+use crate::redis::Redis;
+use crate::store_error::StoreError;
+use board::Board;
+
+/// How often a call rebuilds a map that vanishes under it before it gives up.
+const LOAD_TRIES: u32 = 4;
+
+/// The seats of all schedules.
+#[derive(Debug)]
+pub struct Seats {
+    redis: Redis,
+    postgres: Postgres,
+    boards: DashMap<ScheduleId, Arc<Board>>,
+}
+
+/// How a hold is to be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct HoldTerms {
+    /// How long it lives.
+    pub ttl: Duration,
+    /// The most that a user may hold of a schedule.
+    pub most: u32,
+}
+
+impl Seats {
+    /// Asks nobody yet: plans and maps are read at their first use.
+    #[must_use]
+    pub fn new(redis: Redis, postgres: Postgres) -> Self {
+        Self { redis, postgres, boards: DashMap::new() }
+    }
+
+    /// The board of a schedule, which the caller knows to exist.
+    fn board(&self, schedule: ScheduleId) -> Arc<Board> {
+        if let Some(board) = self.boards.get(&schedule) {
+            return board.clone();
+        }
+        let board = self.boards.entry(schedule);
+        board.or_insert_with(|| Arc::new(Board::new(schedule, self.redis.keys().schedule(schedule)))).clone()
+    }
+
+    /// What seats a schedule has.
+    pub async fn plan(&self, schedule: ScheduleId) -> Result<Arc<Plan>, StoreError> {
+        self.board(schedule).plan(&self.postgres).await
+    }
+
+    /// The seats that are free now, rendered.
+    pub async fn free_list(&self, schedule: ScheduleId) -> Result<Arc<FreeList>, StoreError> {
+        let board = self.board(schedule);
+        if let Some(list) = board.fresh() {
+            return Ok(list);
+        }
+        // Of those who find the list old, one asks and the others wait for what it gets.
+        let _one_at_a_time = board.refreshing().await;
+        if let Some(list) = board.fresh() {
+            return Ok(list);
+        }
+        let plan = board.plan(&self.postgres).await?;
+        let asking = board.ask();
+        let look = self.on_map(&board, || store::look(&self.redis, &board.keys, asking.known())).await?;
+        board.learn(asking, &plan, look)
+    }
+
+    /// Takes a seat for a while; none if the schedule has no such seat.
+    pub async fn hold(
+        &self,
+        schedule: ScheduleId,
+        seat: SeatId,
+        user: UserId,
+        reservation: ReservationId,
+        terms: HoldTerms,
+    ) -> Result<Option<Hold>, StoreError> {
+        let board = self.board(schedule);
+        let Some(position) = board.plan(&self.postgres).await?.position(seat) else {
+            return Ok(None);
+        };
+        let _changes = board.changing();
+        let hold = || store::hold(&self.redis, &board.keys, user, reservation, position, terms);
+        self.on_map(&board, hold).await.map(Some)
+    }
+
+    /// Gives up a hold at its owner's wish.
+    pub async fn release(
+        &self,
+        schedule: ScheduleId,
+        user: UserId,
+        reservation: ReservationId,
+    ) -> Result<Released, StoreError> {
+        let board = self.board(schedule);
+        let _changes = board.changing();
+        self.on_map(&board, || store::release(&self.redis, &board.keys, user, reservation)).await
+    }
+
+    /// The reservations that a user holds, or is paying for, in a schedule.
+    pub async fn held(&self, schedule: ScheduleId, user: UserId) -> Result<Vec<ReservationId>, StoreError> {
+        let board = self.board(schedule);
+        self.on_map(&board, || store::held(&self.redis, &board.keys, user)).await
+    }
+
+    /// From here on nobody else takes the seat while money moves.
+    pub async fn begin_payment(
+        &self,
+        schedule: ScheduleId,
+        user: UserId,
+        reservation: ReservationId,
+    ) -> Result<Begun, StoreError> {
+        let board = self.board(schedule);
+        let begin = || store::begin_payment(&self.redis, &board.keys, user, reservation);
+        self.on_map(&board, begin).await
+    }
+
+    /// Tells the map how a payment ended.
+    pub async fn finish_payment(
+        &self,
+        schedule: ScheduleId,
+        user: UserId,
+        reservation: ReservationId,
+        position: u32,
+        outcome: Outcome,
+    ) -> Result<Finished, StoreError> {
+        let board = self.board(schedule);
+        let _changes = board.changing();
+        store::finish_payment(&self.redis, &board.keys, user, reservation, position, outcome).await
+    }
+
+    /// One bounded step of the scheduler for one schedule; none if its map is not in Redis.
+    pub async fn sweep(&self, schedule: ScheduleId, suspicious: Duration) -> Result<Option<Sweep>, StoreError> {
+        let board = self.board(schedule);
+        let swept = store::sweep(&self.redis, &board.keys, suspicious).await?;
+        if swept.as_ref().is_some_and(|sweep| sweep.freed > 0) {
+            board.changing();
+        }
+        Ok(swept)
+    }
+
+    /// A seat map's invariants at this instant; none if Redis has not got the map.
+    pub async fn audit(&self, schedule: ScheduleId, stuck_age: Duration) -> Result<Option<MapAudit>, StoreError> {
+        store::audit(&self.redis, &self.board(schedule).keys, stuck_age).await
+    }
+
+    /// The positions that Postgres has as sold.
+    pub async fn sold(&self, schedule: ScheduleId) -> Result<Vec<i32>, StoreError> {
+        store::sold(&self.postgres, schedule).await
+    }
+
+    /// Runs a script that needs the map; builds the map first where Redis has not got it.
+    async fn on_map<T, Ran: Future<Output = Result<Option<T>, StoreError>>>(
+        &self,
+        board: &Board,
+        run: impl Fn() -> Ran,
+    ) -> Result<T, StoreError> {
+        for _ in 0..LOAD_TRIES {
+            if let Some(answer) = run().await? {
+                return Ok(answer);
+            }
+            self.load(board).await?;
+        }
+        let source = format!("the seat map of schedule {} does not stay", board.schedule).into();
+        Err(StoreError::Unavailable { store: "redis", source })
+    }
+
+    /// Builds a map: from Postgres, into Redis, closed; then from Postgres again what was sold meanwhile; then it is open.
+    /// A payment that committed before the second reading is in it; one that commits later marks its own seat.
+    async fn load(&self, board: &Board) -> Result<(), StoreError> {
+        let _one_at_a_time = board.loading().await;
+        let plan = board.plan(&self.postgres).await?;
+        let nonce = uuid::Uuid::new_v4().simple().to_string();
+        let sold = store::sold(&self.postgres, board.schedule).await?;
+        if store::load(&self.redis, &board.keys, &nonce, plan.states(&sold)).await? {
+            let sold = store::sold(&self.postgres, board.schedule).await?;
+            store::open(&self.redis, &board.keys, &nonce, &sold).await?;
+            tracing::info!(schedule.id = %board.schedule, sold = sold.len(), "the seat map was built from Postgres");
+        }
+        Ok(())
+    }
+}

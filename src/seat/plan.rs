@@ -1,0 +1,83 @@
+//! What seats a schedule has. Set when the schedule is made, and never changed after.
+
+use std::collections::HashMap;
+
+use crate::ids::SeatId;
+use crate::money::Won;
+
+/// A seat of a schedule.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Its id.
+    pub id: SeatId,
+    /// Its number, as printed on the ticket.
+    pub number: i32,
+    /// Its price.
+    pub price: Won,
+}
+
+/// All seats of a schedule, in order of position.
+#[derive(Debug)]
+pub struct Plan {
+    seats: Vec<Seat>,
+    positions: HashMap<SeatId, u32>,
+    by_number: Vec<u32>,
+}
+
+impl Plan {
+    /// `seats` in order of position, from 0 without gaps.
+    #[must_use]
+    pub fn new(seats: Vec<Seat>) -> Self {
+        let positions: HashMap<_, _> = seats.iter().zip(0..).map(|(seat, position)| (seat.id, position)).collect();
+        let mut numbered: Vec<(i32, u32)> = seats.iter().zip(0..).map(|(seat, at)| (seat.number, at)).collect();
+        numbered.sort_unstable();
+        let by_number = numbered.into_iter().map(|(_, position)| position).collect();
+        Self { seats, positions, by_number }
+    }
+
+    /// The position of a seat in the seat map.
+    #[must_use]
+    pub fn position(&self, seat: SeatId) -> Option<u32> {
+        self.positions.get(&seat).copied()
+    }
+
+    /// The seat at a position.
+    #[must_use]
+    pub fn at(&self, position: u32) -> Option<&Seat> {
+        self.seats.get(usize::try_from(position).ok()?)
+    }
+
+    /// Those seats that `states`, one byte each, says are free, by number.
+    pub fn free<'a>(&'a self, states: &'a [u8]) -> impl Iterator<Item = &'a Seat> {
+        let is_free = |position: u32| usize::try_from(position).ok().and_then(|at| states.get(at)) == Some(&b'F');
+        self.by_number.iter().filter(move |position| is_free(**position)).filter_map(|position| self.at(*position))
+    }
+
+    /// The states of a map in which only these positions are sold.
+    #[must_use]
+    pub fn states(&self, sold: &[i32]) -> Vec<u8> {
+        let mut states = vec![b'F'; self.seats.len()];
+        for position in sold {
+            if let Some(state) = usize::try_from(*position).ok().and_then(|at| states.get_mut(at)) {
+                *state = b'S';
+            }
+        }
+        states
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_seats_come_by_number_whatever_their_position() {
+        let seat =
+            |id: i64, number| Seat { id: id.try_into().unwrap_or_else(|_| unreachable!()), number, price: Won(1) };
+        let plan = Plan::new(vec![seat(7, 30), seat(8, 10), seat(9, 20)]);
+        let states = plan.states(&[2]);
+        assert_eq!(states, b"FFS");
+        assert_eq!(plan.free(&states).map(|seat| seat.number).collect::<Vec<_>>(), [10, 30]);
+        assert_eq!("9".parse().ok().and_then(|id| plan.position(id)), Some(2));
+    }
+}

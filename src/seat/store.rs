@@ -1,0 +1,372 @@
+//! The seats' only script calls and SQL.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::HoldTerms;
+use super::plan::{Plan, Seat};
+use crate::ids::{ReservationId, ScheduleId, UserId};
+use crate::money::Won;
+use crate::postgres::Postgres;
+use crate::redis::{Redis, Reply, ScheduleKeys, Script};
+use crate::store_error::StoreError;
+
+const MAP: &str = include_str!("../../lua/seat/map.lua");
+
+static LOAD: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.load", &[MAP, include_str!("../../lua/seat/load.lua")]));
+static OPEN: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.open", &[MAP, include_str!("../../lua/seat/open.lua")]));
+static LOOK: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.look", &[MAP, include_str!("../../lua/seat/look.lua")]));
+static HOLD: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.hold", &[MAP, include_str!("../../lua/seat/hold.lua")]));
+static RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.release", &[MAP, include_str!("../../lua/seat/release.lua")]));
+static HELD: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.held", &[MAP, include_str!("../../lua/seat/held.lua")]));
+static BEGIN_PAYMENT: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.begin_payment", &[MAP, include_str!("../../lua/seat/begin_payment.lua")]));
+static FINISH_PAYMENT: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.finish_payment", &[MAP, include_str!("../../lua/seat/finish_payment.lua")]));
+static SWEEP: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.sweep", &[MAP, include_str!("../../lua/seat/sweep.lua")]));
+
+static AUDIT: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.audit", &[MAP, include_str!("../../lua/seat/audit.lua")]));
+
+/// The most lapsed holds that one script frees on its way.
+const SWEEP_LIMIT: u32 = 256;
+
+/// How long an ended hold's record is kept, to say that it has lapsed.
+const PAST_RETENTION: Duration = Duration::from_secs(24 * 3600);
+
+/// Which state of a map is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    generation: String,
+    version: u64,
+}
+
+/// What looking at a map gave.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// It has not changed.
+    Same,
+    /// It has.
+    Seats { known: Known, states: Bytes },
+}
+
+/// How holding went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Taken now.
+    Held(ReservationId),
+    /// The user had it already, under this reservation.
+    Again(ReservationId),
+    /// Held or sold to someone else.
+    Taken,
+    /// The user holds as many as one may.
+    Limit,
+    /// The map has no such position.
+    NoSeat,
+}
+
+/// How giving up a hold went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// The seat is free.
+    Released,
+    /// It had ended before.
+    Lapsed,
+    /// It is being paid.
+    Paying,
+    /// It is paid.
+    Sold,
+    /// Not this user's, or not known.
+    Unknown,
+}
+
+/// How beginning a payment went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// The seat at this position waits for the money.
+    Begun {
+        /// Its place in the map.
+        position: u32,
+    },
+    /// Another request is paying for it.
+    Paying,
+    /// It is paid.
+    Sold,
+    /// The hold has lapsed or was given up.
+    Lapsed,
+    /// Not this user's, or not known.
+    Unknown,
+}
+
+/// How a payment ended, as Postgres says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The seat is sold.
+    Paid,
+    /// Nothing was taken: the hold is what it was.
+    Refused,
+    /// Nothing was taken, and never will be for this reservation.
+    Aborted,
+}
+
+/// What the map made of a payment's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// Sold.
+    Sold {
+        /// How many seats of this schedule the user still holds.
+        left: u32,
+    },
+    /// Held again, till its old deadline.
+    Held,
+    /// Free.
+    Freed,
+    /// There was nothing to end.
+    Gone,
+    /// Redis has no map; one that is built later will be right.
+    Missing,
+}
+
+/// A payment that has been under way for suspiciously long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspicious {
+    /// For this reservation.
+    pub reservation: ReservationId,
+    /// By this user.
+    pub user: UserId,
+    /// For the seat at this place in the map.
+    pub position: u32,
+}
+
+/// What a sweep did and saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// Lapsed holds freed.
+    pub freed: u32,
+    /// Holds that live, those being paid included.
+    pub live: u32,
+    /// For the reconciler.
+    pub suspicious: Vec<Suspicious>,
+}
+
+/// A seat map's invariants at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapAudit {
+    /// One byte a seat, in order of position: F, H, P or S.
+    pub states: Vec<u8>,
+    /// Holds that nothing will ever end.
+    pub endless: u32,
+    /// Payments that have been under way for too long.
+    pub stuck: u32,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The reply's word; none if the map is missing.
+fn word(reply: &mut Reply) -> Result<Option<String>, StoreError> {
+    let word: String = reply.take()?;
+    Ok((word != "MISSING").then_some(word))
+}
+
+pub(super) async fn load(redis: &Redis, keys: &ScheduleKeys, nonce: &str, states: Vec<u8>) -> Result<bool, StoreError> {
+    let mut reply = redis.run(LOAD.on(keys).arg(nonce).arg(states)).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "LOADING" => Ok(true),
+        "LOADED" => Ok(false),
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+pub(super) async fn open(redis: &Redis, keys: &ScheduleKeys, nonce: &str, sold: &[i32]) -> Result<(), StoreError> {
+    let mut reply = redis.run(OPEN.on(keys).arg(nonce).arg(sold)).await?;
+    let word: String = reply.take()?;
+    // Outrun by another loading: the caller will find its map, or try again.
+    if matches!(word.as_str(), "OPENED" | "OUTRUN") { Ok(()) } else { Err(reply.unexpected(&word)) }
+}
+
+pub(super) async fn look(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    known: Option<&Known>,
+) -> Result<Option<Look>, StoreError> {
+    let (generation, version) = known.map_or(("", 0), |known| (known.generation.as_str(), known.version));
+    let mut reply = redis.run(LOOK.on(keys).arg(generation).arg(version).arg(SWEEP_LIMIT)).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    match word.as_str() {
+        "SAME" => Ok(Some(Look::Same)),
+        "SEATS" => {
+            let known = Known { generation: reply.take()?, version: reply.parse()? };
+            let states: Vec<u8> = reply.take()?;
+            Ok(Some(Look::Seats { known, states: states.into() }))
+        }
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+pub(super) async fn hold(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    user: UserId,
+    reservation: ReservationId,
+    position: u32,
+    terms: HoldTerms,
+) -> Result<Option<Hold>, StoreError> {
+    let call = HOLD.on(keys).arg(user.get()).arg(reservation.get()).arg(position);
+    let mut reply = redis.run(call.arg(millis(terms.ttl)).arg(terms.most).arg(SWEEP_LIMIT)).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    match word.as_str() {
+        "HELD" => Ok(Some(Hold::Held(reply.parse()?))),
+        "AGAIN" => Ok(Some(Hold::Again(reply.parse()?))),
+        "TAKEN" => Ok(Some(Hold::Taken)),
+        "LIMIT" => Ok(Some(Hold::Limit)),
+        "NO_SEAT" => Ok(Some(Hold::NoSeat)),
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+pub(super) async fn release(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    user: UserId,
+    reservation: ReservationId,
+) -> Result<Option<Released>, StoreError> {
+    let mut reply = redis.run(RELEASE.on(keys).arg(user.get()).arg(reservation.get())).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    match word.as_str() {
+        "RELEASED" => Ok(Some(Released::Released)),
+        "LAPSED" => Ok(Some(Released::Lapsed)),
+        "PAYING" => Ok(Some(Released::Paying)),
+        "SOLD" => Ok(Some(Released::Sold)),
+        "UNKNOWN" => Ok(Some(Released::Unknown)),
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+pub(super) async fn held(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    user: UserId,
+) -> Result<Option<Vec<ReservationId>>, StoreError> {
+    let mut reply = redis.run(HELD.on(keys).arg(user.get())).await?;
+    if word(&mut reply)?.is_none() {
+        return Ok(None);
+    }
+    let ids: Vec<String> = reply.rest()?;
+    Ok(Some(ids.iter().filter_map(|id| id.parse().ok()).collect()))
+}
+
+pub(super) async fn begin_payment(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    user: UserId,
+    reservation: ReservationId,
+) -> Result<Option<Begun>, StoreError> {
+    let mut reply = redis.run(BEGIN_PAYMENT.on(keys).arg(user.get()).arg(reservation.get())).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    match word.as_str() {
+        "BEGUN" => Ok(Some(Begun::Begun { position: reply.parse()? })),
+        "PAYING" => Ok(Some(Begun::Paying)),
+        "SOLD" => Ok(Some(Begun::Sold)),
+        "LAPSED" => Ok(Some(Begun::Lapsed)),
+        "UNKNOWN" => Ok(Some(Begun::Unknown)),
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+pub(super) async fn finish_payment(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    user: UserId,
+    reservation: ReservationId,
+    position: u32,
+    outcome: Outcome,
+) -> Result<Finished, StoreError> {
+    let outcome = match outcome {
+        Outcome::Paid => "PAID",
+        Outcome::Refused => "REFUSED",
+        Outcome::Aborted => "ABORTED",
+    };
+    let call = FINISH_PAYMENT.on(keys).arg(user.get()).arg(reservation.get()).arg(position).arg(outcome);
+    let mut reply = redis.run(call).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "SOLD" => Ok(Finished::Sold { left: reply.take()? }),
+        "HELD" => Ok(Finished::Held),
+        "FREED" => Ok(Finished::Freed),
+        "GONE" => Ok(Finished::Gone),
+        "MISSING" => Ok(Finished::Missing),
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+pub(super) async fn sweep(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    suspicious: Duration,
+) -> Result<Option<Sweep>, StoreError> {
+    let call = SWEEP.on(keys).arg(SWEEP_LIMIT).arg(millis(suspicious)).arg(millis(PAST_RETENTION));
+    let mut reply = redis.run(call).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    if word != "SWEPT" {
+        return Err(reply.unexpected(&word));
+    }
+    let (freed, live) = (reply.take()?, reply.take()?);
+    let rest: Vec<String> = reply.rest()?;
+    let suspicious = rest.chunks_exact(3).filter_map(|found| {
+        let (reservation, user, position) = (found[0].parse().ok()?, found[1].parse().ok()?, found[2].parse().ok()?);
+        Some(Suspicious { reservation, user, position })
+    });
+    Ok(Some(Sweep { freed, live, suspicious: suspicious.collect() }))
+}
+
+pub(super) async fn audit(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    stuck_age: Duration,
+) -> Result<Option<MapAudit>, StoreError> {
+    let mut reply = redis.run(AUDIT.on(keys).arg(millis(stuck_age))).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    if word != "AUDITED" {
+        return Err(reply.unexpected(&word));
+    }
+    Ok(Some(MapAudit { states: reply.take()?, endless: reply.take()?, stuck: reply.take()? }))
+}
+
+/// The seats of a schedule, in order of position.
+pub(super) async fn plan(postgres: &Postgres, schedule: ScheduleId) -> Result<Plan, StoreError> {
+    let read = sqlx::query!(
+        "SELECT id, number, price FROM concert_seat WHERE concert_schedule_id = $1 ORDER BY position",
+        schedule.get()
+    )
+    .fetch_all(postgres.pool());
+    let rows = postgres.timed("seat.plan", read).await?;
+    let seats = rows
+        .into_iter()
+        .filter_map(|row| Some(Seat { id: row.id.try_into().ok()?, number: row.number, price: Won(row.price) }));
+    Ok(Plan::new(seats.collect()))
+}
+
+/// The positions of the seats that are sold.
+pub(super) async fn sold(postgres: &Postgres, schedule: ScheduleId) -> Result<Vec<i32>, StoreError> {
+    let read = sqlx::query_scalar!(
+        "SELECT seat.position
+             FROM concert_seat seat
+             JOIN reservation ON reservation.concert_seat_id = seat.id AND reservation.status = 'CONFIRMED'
+             WHERE seat.concert_schedule_id = $1",
+        schedule.get()
+    )
+    .fetch_all(postgres.pool());
+    Ok(postgres.timed("seat.sold", read).await?)
+}

@@ -1,0 +1,145 @@
+//! Serving: the listeners, the jobs, and the way down.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, StartError};
+use crate::jobs;
+use crate::settings::ServeSettings;
+use crate::telemetry;
+
+/// Connections that the system may queue up before they are accepted.
+const BACKLOG: u32 = 4096;
+
+/// Why the service did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Because of the stores.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The address is taken, or not ours.
+    #[error("cannot listen on {address} ({variable}): {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// The setting.
+        variable: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The scheduler did not start.
+    #[error("the scheduler did not start: {0}")]
+    Jobs(#[from] tokio_cron_scheduler::JobSchedulerError),
+    /// The metrics were set up before.
+    #[error(transparent)]
+    Metrics(#[from] telemetry::MetricsError),
+    /// The system failed us.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A service that listens but does not answer yet.
+#[derive(Debug)]
+pub struct Server {
+    app: App,
+    api: TcpListener,
+    metrics: TcpListener,
+    router: Router,
+    grace: Duration,
+    drain: Duration,
+}
+
+impl Server {
+    /// Connects to the stores and binds the addresses.
+    pub async fn bind(settings: &ServeSettings) -> Result<Self, ServeError> {
+        let service = &settings.service;
+        let app = App::start(settings).await?;
+        let api = listen(service.listen, "ONSALE_LISTEN")?;
+        let metrics = listen(service.metrics_listen, "ONSALE_METRICS_LISTEN")?;
+        let request_timeout = Duration::from_millis(service.request_timeout_ms.into());
+        let max_in_flight = usize::try_from(service.max_in_flight).unwrap_or(usize::MAX);
+        let router = app.router(request_timeout, max_in_flight);
+        let grace = Duration::from_millis(service.shutdown_grace_ms.into());
+        let drain = Duration::from_secs(service.shutdown_timeout_seconds.into());
+        Ok(Self { app, api, metrics, router, grace, drain })
+    }
+
+    /// Where the API is.
+    pub fn api_address(&self) -> io::Result<SocketAddr> {
+        self.api.local_addr()
+    }
+
+    /// Where the metrics are.
+    pub fn metrics_address(&self) -> io::Result<SocketAddr> {
+        self.metrics.local_addr()
+    }
+
+    /// Serves until `stop` is cancelled; then says so at `/readyz` for a moment in which it still serves, finishes what is
+    /// under way, stops the jobs and returns, at the latest after the time that a shutdown may take.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
+        let Self { app, api, metrics, router, grace, drain } = self;
+        let stop_jobs = CancellationToken::new();
+        let mut scheduler = jobs::start(&app, &stop_jobs).await?;
+        let serve_metrics = tokio::spawn(telemetry::serve_metrics(metrics, telemetry::install_metrics()?));
+
+        let close = CancellationToken::new();
+        let api = api.tap_io(|stream| {
+            // Without this small answers would wait for the client's acknowledgements.
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "a connection without TCP_NODELAY");
+            }
+        });
+        let serve = axum::serve(api, router).with_graceful_shutdown(close.clone().cancelled_owned());
+        let mut serve = tokio::spawn(async move { serve.await });
+        tokio::select! {
+            () = stop.cancelled() => {}
+            ended = &mut serve => return ended.map_err(io::Error::other)?.map_err(ServeError::Io),
+        }
+
+        tracing::info!("shutting down");
+        app.begin_drain();
+        tokio::time::sleep(grace).await;
+        close.cancel();
+        stop_jobs.cancel();
+        app.tasks.close();
+        let finish = async {
+            let served = serve.await;
+            app.tasks.wait().await;
+            served
+        };
+        if tokio::time::timeout(drain, finish).await.is_err() {
+            tracing::warn!("shut down with requests still under way");
+        }
+        scheduler.shutdown().await?;
+        serve_metrics.abort();
+        app.readiness.postgres.close().await;
+        Ok(())
+    }
+}
+
+fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, ServeError> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|source| ServeError::Listen { address, variable, source })
+}
+
+/// Resolves when somebody asks this program to end.
+pub async fn asked_to_stop() -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,376 @@
+//! Every setting, as a command-line option and an environment variable of one name, with its unit, its default and its
+//! range. What is wrong stops the start with one line that names the variable and what it takes.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use chrono_tz::Tz;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::dev::GuardArgs;
+use crate::postgres::PostgresSettings;
+use crate::queue::QueueSettings;
+use crate::redis::RedisSettings;
+
+/// The program's arguments.
+#[derive(Debug, Parser)]
+#[command(name = "onsale", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What to log: off, error, warn, info, debug or trace, or a tracing filter such as onsale=debug
+    #[arg(long, env = "ONSALE_LOG", default_value = "info", global = true)]
+    pub log: String,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve, against DATABASE_URL and REDIS_URL
+    Serve(Box<ServeSettings>),
+    /// Serve for trying out and developing: with a Redis and a PostgreSQL of its own, migrated and with a demo programme
+    Dev(Box<DevSettings>),
+    /// Apply the migrations
+    Migrate(StoreSettings),
+    /// Add the demo programme: concerts 1 to 10, three schedules each from tomorrow on, 50 seats a schedule
+    Seed(SeedSettings),
+    /// Check every invariant against the live stores; exit 1 if one is broken
+    Audit(AuditSettings),
+    /// Watch over one private server (used by `onsale dev`)
+    #[command(hide = true)]
+    Guard(GuardArgs),
+}
+
+/// Where the stores are.
+#[derive(Debug, Clone, Args)]
+pub struct StoreSettings {
+    /// PostgreSQL: postgres://user:password@host:port/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: String,
+    /// Redis: redis://host:port, rediss:// for TLS, several with commas for a cluster
+    #[arg(long, env = "REDIS_URL", hide_env_values = true, value_name = "URL")]
+    pub redis_url: String,
+    /// What every key in Redis begins with, so that several programs can share one
+    #[arg(long, env = "ONSALE_KEY_PREFIX", default_value = "onsale", value_parser = key_prefix)]
+    pub key_prefix: String,
+}
+
+/// What `onsale seed` takes.
+#[derive(Debug, Clone, Args)]
+pub struct SeedSettings {
+    /// Where the stores are.
+    #[command(flatten)]
+    pub stores: StoreSettings,
+    /// The venue's time zone, for what "tomorrow" is
+    #[arg(long, env = "ONSALE_TIME_ZONE", default_value = "Asia/Seoul", value_parser = time_zone)]
+    pub time_zone: Tz,
+}
+
+/// What `onsale audit` takes.
+#[derive(Debug, Clone, Args)]
+pub struct AuditSettings {
+    /// Where the stores are.
+    #[command(flatten)]
+    pub stores: StoreSettings,
+    /// How queues without settings of their own admit.
+    #[command(flatten)]
+    pub queue: QueueDefaults,
+    /// Print one JSON object a line instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How queues without settings of their own admit.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct QueueDefaults {
+    /// The most active tokens at any time, for queues without a setting of their own
+    #[arg(long, env = "ONSALE_MAX_ACTIVE", default_value_t = 1000, value_parser = whole(1..=10_000_000))]
+    pub max_active: u32,
+    /// The most admissions a second, likewise
+    #[arg(long, env = "ONSALE_ADMIT_PER_SECOND", default_value_t = 200, value_parser = whole(1..=1_000_000))]
+    pub admit_per_second: u32,
+    /// Seconds that a token is active, likewise
+    #[arg(long, env = "ONSALE_ACTIVE_TTL_SECONDS", default_value_t = 300, value_parser = whole(1..=86_400))]
+    pub active_ttl_seconds: u32,
+    /// Seconds that a waiting token lives unseen, likewise
+    #[arg(long, env = "ONSALE_WAITING_TTL_SECONDS", default_value_t = 120, value_parser = whole(1..=86_400))]
+    pub waiting_ttl_seconds: u32,
+    /// Seconds that a seat is held, likewise
+    #[arg(long, env = "ONSALE_HOLD_TTL_SECONDS", default_value_t = 300, value_parser = whole(1..=86_400))]
+    pub hold_ttl_seconds: u32,
+}
+
+/// What `onsale serve` takes.
+#[derive(Debug, Clone, Args)]
+pub struct ServeSettings {
+    /// Where the stores are.
+    #[command(flatten)]
+    pub stores: StoreSettings,
+    /// The rest.
+    #[command(flatten)]
+    pub service: ServiceSettings,
+    /// The key that authenticates tokens: 32 bytes or more, as hex or base64
+    #[arg(long, env = "ONSALE_TOKEN_KEY", hide_env_values = true, value_name = "KEY", value_parser = secret)]
+    pub token_key: Secret,
+}
+
+/// What `onsale dev` takes.
+#[derive(Debug, Clone, Args)]
+pub struct DevSettings {
+    /// Where the private servers keep their data
+    #[arg(long, env = "ONSALE_HOME", default_value = ".onsale", value_name = "FOLDER")]
+    pub home: PathBuf,
+    /// Whether missing programs may be installed with the machine's package manager: 1 or 0
+    #[arg(long, env = "ONSALE_INSTALL", default_value = "1", value_parser = PossibleValuesParser::new(["0", "1"]).map(|value| value == "1"))]
+    pub install: bool,
+    /// The key that authenticates tokens, likewise as for serve; without it one is made and kept with the data
+    #[arg(long, env = "ONSALE_TOKEN_KEY", hide_env_values = true, value_name = "KEY", value_parser = secret)]
+    pub token_key: Option<Secret>,
+    /// End when the program that started this one has ended
+    #[arg(long)]
+    pub stop_with_parent: bool,
+    /// The rest.
+    #[command(flatten)]
+    pub service: ServiceSettings,
+}
+
+/// How the service behaves, wherever its stores are.
+#[derive(Debug, Clone, Args)]
+pub struct ServiceSettings {
+    /// Where to serve
+    #[arg(long, env = "ONSALE_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = address)]
+    pub listen: SocketAddr,
+    /// Where to serve GET /metrics, for Prometheus
+    #[arg(long, env = "ONSALE_METRICS_LISTEN", default_value = "127.0.0.1:9100", value_name = "ADDRESS", value_parser = address)]
+    pub metrics_listen: SocketAddr,
+    /// The operators' token, 32 bytes or more, as hex or base64; without it there are no operators' calls
+    #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = secret)]
+    pub admin_token: Option<Secret>,
+    /// How queues without settings of their own admit.
+    #[command(flatten)]
+    pub queue: QueueDefaults,
+    /// The most seats of a schedule that a user may hold at a time
+    #[arg(long, env = "ONSALE_MAX_HOLDS_PER_USER", default_value_t = 4, value_parser = whole(1..=1000))]
+    pub max_holds_per_user: u32,
+    /// The venue's time zone
+    #[arg(long, env = "ONSALE_TIME_ZONE", default_value = "Asia/Seoul", value_parser = time_zone)]
+    pub time_zone: Tz,
+    /// Changes a second that one user may ask of one instance, with a burst of one second's worth; 0 for no limit
+    #[arg(long, env = "ONSALE_USER_WRITES_PER_SECOND", default_value_t = 1000, value_parser = whole(0..=1_000_000))]
+    pub user_writes_per_second: u32,
+    /// Connections to PostgreSQL
+    #[arg(long, env = "ONSALE_POSTGRES_CONNECTIONS", default_value_t = 16, value_parser = whole(1..=1000))]
+    pub postgres_connections: u32,
+    /// Milliseconds to wait for a connection to PostgreSQL, and again for a statement
+    #[arg(long, env = "ONSALE_POSTGRES_TIMEOUT_MS", default_value_t = 1000, value_parser = whole(50..=60_000))]
+    pub postgres_timeout_ms: u32,
+    /// Milliseconds to wait for Redis
+    #[arg(long, env = "ONSALE_REDIS_TIMEOUT_MS", default_value_t = 800, value_parser = whole(50..=60_000))]
+    pub redis_timeout_ms: u32,
+    /// Milliseconds after which a request is answered 503
+    #[arg(long, env = "ONSALE_REQUEST_TIMEOUT_MS", default_value_t = 1900, value_parser = whole(50..=60_000))]
+    pub request_timeout_ms: u32,
+    /// Requests under way at a time; more are answered 503 at once
+    #[arg(long, env = "ONSALE_MAX_IN_FLIGHT", default_value_t = 20_000, value_parser = whole(1..=1_000_000))]
+    pub max_in_flight: u32,
+    /// Milliseconds that a shutdown goes on serving, with /readyz at 503, so that load balancers can see it
+    #[arg(long, env = "ONSALE_SHUTDOWN_GRACE_MS", default_value_t = 500, value_parser = whole(0..=60_000))]
+    pub shutdown_grace_ms: u32,
+    /// Seconds that a shutdown then waits for requests under way
+    #[arg(long, env = "ONSALE_SHUTDOWN_TIMEOUT_SECONDS", default_value_t = 10, value_parser = whole(0..=600))]
+    pub shutdown_timeout_seconds: u32,
+}
+
+/// Bytes that are never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// From bytes, 32 or more of them.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (bytes.len() >= 32).then_some(Self(bytes))
+    }
+
+    /// The bytes themselves.
+    #[must_use]
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl StoreSettings {
+    /// How to reach Redis.
+    #[must_use]
+    pub fn redis(&self, timeout_ms: u32) -> RedisSettings {
+        RedisSettings {
+            url: self.redis_url.clone(),
+            timeout: Duration::from_millis(timeout_ms.into()),
+            key_prefix: self.key_prefix.clone(),
+        }
+    }
+
+    /// How to reach Postgres.
+    #[must_use]
+    pub fn postgres(&self, connections: u32, timeout_ms: u32) -> PostgresSettings {
+        PostgresSettings {
+            url: self.database_url.clone(),
+            connections,
+            timeout: Duration::from_millis(timeout_ms.into()),
+        }
+    }
+}
+
+impl From<QueueDefaults> for QueueSettings {
+    fn from(defaults: QueueDefaults) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        Self {
+            max_active: defaults.max_active,
+            admit_per_second: defaults.admit_per_second,
+            active_ttl: seconds(defaults.active_ttl_seconds),
+            waiting_ttl: seconds(defaults.waiting_ttl_seconds),
+            hold_ttl: seconds(defaults.hold_ttl_seconds),
+        }
+    }
+}
+
+impl Cli {
+    /// The program's arguments, or what to print and the exit status: help, or one line on what is wrong.
+    pub fn read() -> Result<Self, (String, u8)> {
+        Self::try_parse().map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (error.render().to_string(), 0),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => (error.render().to_string(), 2),
+            _ => (complaint(&error), 2),
+        })
+    }
+}
+
+/// One line: the variable and the option, and what they take.
+fn complaint(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let Some(option) = text(ContextKind::InvalidArg) else {
+        let rendered = error.render().to_string();
+        return rendered.lines().next().unwrap_or_default().to_owned();
+    };
+    let long = option.split_whitespace().next().unwrap_or_default().trim_start_matches("--").to_owned();
+    let command = Cli::command();
+    let known = command.get_subcommands().flat_map(clap::Command::get_arguments).chain(command.get_arguments());
+    let known = known.into_iter().find(|arg| arg.get_long() == Some(long.as_str()));
+    let variable = known.and_then(|arg| arg.get_env()).and_then(|name| name.to_str()).map(str::to_owned);
+    let name = variable.map_or_else(|| format!("--{long}"), |variable| format!("{variable} (--{long})"));
+    let takes = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .or_else(|| known.and_then(|arg| arg.get_help()).map(|help| format!("takes {help}")));
+    let takes = takes.unwrap_or_else(|| "has a bad value".to_owned());
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => {
+            format!("error: {name} is required: {}", takes.trim_start_matches("takes "))
+        }
+        _ => format!("error: {name} {takes}"),
+    }
+}
+
+fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("takes a whole number from {} to {}, not {text:?}", range.start(), range.end()))
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("takes an address with a port, such as 127.0.0.1:8080, not {text:?}"))
+}
+
+fn time_zone(text: &str) -> Result<Tz, String> {
+    text.parse().map_err(|_| format!("takes an IANA time zone, such as Asia/Seoul, not {text:?}"))
+}
+
+fn key_prefix(text: &str) -> Result<String, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(&byte);
+    if !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("takes 1 to 64 letters, digits and _ - . :".to_owned())
+    }
+}
+
+/// Hex where it can be hex, else base64 in either alphabet, padded or not. What was given is never repeated.
+fn secret(text: &str) -> Result<Secret, String> {
+    let hex = hex::decode(text).ok();
+    let base64 =
+        || [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|kind| kind.decode(text).ok());
+    hex.or_else(base64)
+        .and_then(Secret::new)
+        .ok_or_else(|| "takes 32 bytes or more, as hex or base64, such as `openssl rand -hex 32` prints".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint_about(args: &[&str]) -> String {
+        match Cli::try_parse_from(args) {
+            Ok(_) => String::new(),
+            Err(error) => complaint(&error),
+        }
+    }
+
+    const SERVE: [&str; 8] = [
+        "onsale",
+        "serve",
+        "--database-url",
+        "postgres://x",
+        "--redis-url",
+        "redis://x",
+        "--token-key",
+        "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+    ];
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        assert_eq!(complaint_about(&SERVE), "");
+    }
+
+    #[test]
+    fn a_bad_setting_is_one_line_naming_the_variable_and_what_it_takes() {
+        for (option, value, variable, takes) in [
+            ("--max-active", "0", "ONSALE_MAX_ACTIVE", "a whole number from 1 to 10000000"),
+            ("--admit-per-second", "x", "ONSALE_ADMIT_PER_SECOND", "a whole number from 1 to 1000000"),
+            ("--listen", "8080", "ONSALE_LISTEN", "an address with a port"),
+            ("--time-zone", "Mars/Phobos", "ONSALE_TIME_ZONE", "an IANA time zone"),
+            ("--admin-token", "short", "ONSALE_ADMIN_TOKEN", "32 bytes or more"),
+        ] {
+            let complaint = complaint_about(&[&SERVE[..], &[option, value]].concat());
+            assert!(complaint.contains(variable) && complaint.contains(takes), "{complaint}");
+            assert_eq!(complaint.lines().count(), 1, "{complaint}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_read_in_either_notation_and_never_shown() {
+        let bytes: Vec<u8> = (200..240).collect();
+        for text in [hex::encode(&bytes), STANDARD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            assert_eq!(secret(&text), Ok(Secret(bytes.clone())), "{text}");
+        }
+        assert!(secret(&hex::encode([1; 31])).is_err_and(|complaint| !complaint.contains("0101")));
+        assert_eq!(format!("{:?}", Secret(bytes)), "Secret(…)");
+    }
+}

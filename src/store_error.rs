@@ -1,0 +1,27 @@
+//! How a store, Redis or Postgres, can fail us. What it *decides* (a seat is taken, a wallet is short) is never an
+//! error of this kind.
+
+use std::error::Error;
+
+/// A store failed. In either case nothing is known of what it did: callers must be safe to repeat.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer in time, or cannot be reached. Safe to retry.
+    #[error("{store} is not available")]
+    Unavailable {
+        /// `redis` or `postgres`.
+        store: &'static str,
+        /// What happened.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// It answered with something that this program does not understand, or refused what it must not refuse.
+    #[error("{store} answered unexpectedly")]
+    Unexpected {
+        /// `redis` or `postgres`.
+        store: &'static str,
+        /// What happened.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+}

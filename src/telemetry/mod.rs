@@ -1,0 +1,7 @@
+//! What operators see: log lines, and metrics on a listener of their own.
+
+mod logs;
+mod metrics;
+
+pub use logs::{BadFilter, Output, start_logs};
+pub use metrics::{MetricsError, install_metrics, serve_metrics};

@@ -1,0 +1,49 @@
+//! Wallets: a balance a user, and the ledger that explains it to the last won. Owns the tables `user_wallet` and
+//! `wallet_ledger`; a balance changes only in one statement with the entry that says why.
+
+mod http;
+mod store;
+
+use std::sync::Arc;
+
+pub use http::router;
+
+use crate::ids::UserId;
+use crate::money::Won;
+use crate::postgres::Postgres;
+use crate::store_error::StoreError;
+
+/// All wallets.
+#[derive(Debug, Clone)]
+pub struct Wallets {
+    postgres: Postgres,
+}
+
+/// Why nothing was charged.
+#[derive(Debug, thiserror::Error)]
+pub enum ChargeError {
+    /// The balance would pass its limit.
+    #[error("the balance would pass its limit")]
+    BalanceLimit,
+    /// A store failed. Whether it was charged is not known.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Wallets {
+    /// Asks nobody yet.
+    #[must_use]
+    pub fn new(postgres: Postgres) -> Arc<Self> {
+        Arc::new(Self { postgres })
+    }
+
+    /// The balance; 0 for a user that never charged.
+    pub async fn balance(&self, user: UserId) -> Result<Won, StoreError> {
+        store::balance(&self.postgres, user).await
+    }
+
+    /// Adds to the balance; returns the new one.
+    pub async fn charge(&self, user: UserId, amount: Won) -> Result<Won, ChargeError> {
+        store::charge(&self.postgres, user, amount).await?.ok_or(ChargeError::BalanceLimit)
+    }
+}

@@ -1,0 +1,233 @@
+//! A service for one test, and calls to it without a socket.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use onsale::app::App;
+use onsale::audit::Auditor;
+use onsale::ids::{ScheduleId, UserId};
+use onsale::jobs;
+use onsale::settings::{Cli, Command, ServeSettings};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::servers;
+
+/// A running instance. Its jobs run unless it was started without them.
+pub struct TestApp {
+    pub app: App,
+    pub settings: ServeSettings,
+    router: Router,
+    stop: CancellationToken,
+}
+
+/// What a call answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// The whole envelope; null if there was no body.
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn data(&self) -> &Value {
+        assert_eq!(self.status, StatusCode::OK, "{self:?}");
+        assert_eq!(self.body["result"], "SUCCESS");
+        assert_eq!(self.body["error"], Value::Null);
+        &self.body["data"]
+    }
+
+    /// The error's code; an empty text for a success.
+    pub fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or_default()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub fn assert_error(&self, status: u16, code: &str) {
+        assert_eq!((self.status.as_u16(), self.code()), (status, code), "{self:?}");
+        assert_eq!(self.body["result"], "ERROR");
+        assert_eq!(self.body["data"], Value::Null);
+        assert!(self.body["error"]["message"].as_str().is_some_and(|message| !message.is_empty()));
+        assert_eq!(self.body.as_object().map(|body| body.len()), Some(3));
+    }
+}
+
+/// The settings that `onsale serve` would have from these arguments.
+pub fn serve_settings(args: &[&str]) -> ServeSettings {
+    let key = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+    let serve = ["onsale", "serve", "--token-key", key];
+    match <Cli as clap::Parser>::parse_from(serve.iter().chain(args)).command {
+        Command::Serve(settings) => *settings,
+        _ => unreachable!(),
+    }
+}
+
+impl TestApp {
+    /// On a database of its own, with the demo programme.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Likewise, with these options of `onsale serve`.
+    pub async fn with(args: &[&str]) -> Self {
+        let app = Self::without_jobs(args).await;
+        app.start_jobs().await;
+        app
+    }
+
+    /// Likewise, and nothing happens by itself.
+    pub async fn without_jobs(args: &[&str]) -> Self {
+        let servers = servers().await;
+        let database = servers.seeded_database().await;
+        let prefix = database.rsplit('/').next().unwrap().to_owned();
+        let redis = servers.redis_url();
+        let stores = ["--database-url", &database, "--redis-url", &redis, "--key-prefix", &prefix];
+        let fewer_connections = ["--postgres-connections", "8"];
+        Self::from_settings(serve_settings(&[&stores[..], &fewer_connections, args].concat())).await
+    }
+
+    /// From settings as they are, without jobs.
+    pub async fn from_settings(settings: ServeSettings) -> Self {
+        let app = App::start(&settings).await.unwrap();
+        let timeout = Duration::from_millis(settings.service.request_timeout_ms.into());
+        let router = app.router(timeout, settings.service.max_in_flight as usize);
+        Self { app, settings, router, stop: CancellationToken::new() }
+    }
+
+    /// Another instance on the same stores, with its jobs.
+    pub async fn second(&self) -> Self {
+        let second = Self::from_settings(self.settings.clone()).await;
+        second.start_jobs().await;
+        second
+    }
+
+    pub async fn start_jobs(&self) {
+        jobs::start(&self.app, &self.stop).await.unwrap();
+    }
+
+    /// Asserts every invariant of the contract.
+    #[track_caller]
+    pub fn audit(&self) -> impl Future<Output = ()> {
+        let auditor = Auditor::new(
+            self.app.readiness.postgres.clone(),
+            self.app.concerts.clone(),
+            self.app.queues.clone(),
+            self.app.seats.clone(),
+        );
+        async move {
+            for finding in auditor.audit().await.unwrap() {
+                assert!(finding.holds, "{finding:?}");
+            }
+        }
+    }
+
+    pub fn pool(&self) -> &PgPool {
+        self.app.readiness.postgres.pool()
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    /// A call with headers and a JSON body; null sends none.
+    pub async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            request = request.header("content-type", "application/json");
+            Body::from(body.to_string())
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    pub async fn get(&self, path: &str, token: &str) -> Answer {
+        self.call("GET", path, &[("token", token)], Value::Null).await
+    }
+
+    /// Enters the default queue.
+    pub async fn enter(&self, user: i64) -> String {
+        let answer = self.call("POST", "/api/v1/queues/token", &[("userId", &user.to_string())], Value::Null).await;
+        answer.data()["token"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn rank(&self, token: &str) -> Answer {
+        self.get("/api/v1/queues/token/rank", token).await
+    }
+
+    pub async fn leave(&self, token: &str) -> Answer {
+        self.call("DELETE", "/api/v1/queues/token", &[("token", token)], Value::Null).await
+    }
+
+    pub async fn charge(&self, user: i64, amount: i64) -> Answer {
+        let body = json!({ "amount": amount });
+        self.call("PATCH", "/api/v1/user-wallets/balance", &[("userId", &user.to_string())], body).await
+    }
+
+    pub async fn balance(&self, user: i64) -> i64 {
+        let headers = [("userId", &*user.to_string())];
+        let answer = self.call("GET", "/api/v1/user-wallets/balance", &headers, Value::Null).await;
+        answer.data()["balance"].as_i64().unwrap()
+    }
+
+    pub async fn hold(&self, token: &str, schedule: i64, seat: i64) -> Answer {
+        let body = json!({ "concertScheduleId": schedule, "concertSeatId": seat });
+        self.call("POST", "/api/v1/reservations/concert", &[("token", token)], body).await
+    }
+
+    pub async fn pay(&self, token: &str, reservation: i64) -> Answer {
+        let body = json!({ "concertReservationId": reservation });
+        self.call("POST", "/api/v1/payment/concert", &[("token", token)], body).await
+    }
+
+    /// The ids of the seats that are free now.
+    pub async fn free_seats(&self, token: &str, schedule: i64) -> Vec<i64> {
+        let answer = self.get(&format!("/api/v1/concerts/schedules/{schedule}/seats"), token).await;
+        answer.data()["seats"].as_array().unwrap().iter().map(|seat| seat["concertSeatId"].as_i64().unwrap()).collect()
+    }
+}
+
+impl Answer {
+    /// The reservation of a hold that must have been taken.
+    #[track_caller]
+    pub fn reservation(&self) -> i64 {
+        self.data()["reservationId"].as_i64().unwrap()
+    }
+
+    /// The payment of a payment that must have been made.
+    #[track_caller]
+    pub fn payment(&self) -> i64 {
+        self.data()["paymentHistoryId"].as_i64().unwrap()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+pub fn user(id: i64) -> UserId {
+    id.try_into().unwrap()
+}
+
+pub fn schedule(id: i64) -> ScheduleId {
+    id.try_into().unwrap()
+}
