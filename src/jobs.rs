@@ -30,7 +30,13 @@ const JOBS: [(&str, Duration, Step); 4] = [
     // Reads the programme again if it has changed.
     ("concert.refresh", Duration::from_secs(1), |app| async move { refresh_programme(&app).await }.boxed()),
     // Forgets quiet users.
-    ("http.prune", Duration::from_secs(60), |app| async move { prune(&app) }.boxed()),
+    ("http.prune", Duration::from_mins(1), |app| {
+        async move {
+            app.rate_limits.prune();
+            Ok(())
+        }
+        .boxed()
+    }),
 ];
 
 /// Starts all jobs. They end, each after the step it is at, when `stop` is cancelled; `app.tasks` waits for them.
@@ -62,7 +68,7 @@ impl Drop for RunsUntilDropped {
 async fn run(
     name: &'static str,
     interval: Duration,
-    step: Step,
+    job: Step,
     app: App,
     stop: CancellationToken,
     _runs: RunsUntilDropped,
@@ -72,7 +78,7 @@ async fn run(
     let mut was_well = true;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let started = Instant::now();
-        let outcome = step(app.clone()).await;
+        let outcome = job(app.clone()).await;
         metrics::histogram!("job_duration_seconds", "job" => name).record(started.elapsed());
         let word = if outcome.is_ok() { "ok" } else { "error" };
         metrics::counter!("job_runs_total", "job" => name, "outcome" => word).increment(1);
@@ -88,26 +94,23 @@ async fn run(
 
 async fn sweep_seats(app: &App) -> Result<(), StoreError> {
     let programme = app.concerts.programme();
-    let mut live = 0;
+    let (mut live, mut outcome) = (0, Ok(()));
     for schedule in programme.schedules() {
         let Some(sweep) = app.seats.sweep(schedule.id, SUSPICIOUS_AGE).await? else { continue };
         live += sweep.live;
         for suspicious in sweep.suspicious {
-            app.payments.reconcile(schedule.id, suspicious).await?;
+            // One that cannot be reconciled now must not keep the other schedules' seats from being freed.
+            let reconciled = app.payments.reconcile(schedule.id, suspicious).await;
+            outcome = outcome.and(reconciled);
         }
     }
     metrics::gauge!("seat_holds_live").set(f64::from(live));
-    Ok(())
+    outcome
 }
 
 async fn refresh_programme(app: &App) -> Result<(), StoreError> {
     if app.concerts.refresh().await? {
         app.queues.refresh().await?;
     }
-    Ok(())
-}
-
-fn prune(app: &App) -> Result<(), StoreError> {
-    app.rate_limits.prune();
     Ok(())
 }

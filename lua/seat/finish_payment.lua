@@ -1,8 +1,10 @@
 -- seat.finish_payment: tells the map how a payment ended. Postgres has decided; this script only follows.
 -- KEYS: the schedule's (see map.lua)
--- ARGV: 1 user  2 reservation  3 position  4 PAID | REFUSED (the hold is what it was) | ABORTED (it can never be paid)
+-- ARGV: 1 user  2 reservation  3 position  4 PAID | REFUSED (the hold is what it was)
+--       | ABORTED (it can never be paid) | SOLD_TO_ANOTHER (nor can anybody pay for its seat)
 -- Returns: {MISSING}, there is no map, and what is loaded later will be right
---        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {GONE}, there was nothing to end
+--        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {YIELDED}, the seat is marked as sold
+--        | {GONE}, there was nothing to end
 
 local user, reservation, position, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if redis.call('EXISTS', seats) == 0 then return { 'MISSING' } end
@@ -27,6 +29,10 @@ if outcome == 'REFUSED' and hold.deadline > now then
   redis.call('ZADD', lapses, hold.deadline, reservation)
   set_seat(position, 'H')
   return { 'HELD' }
+end
+if outcome == 'SOLD_TO_ANOTHER' then
+  end_hold(reservation, hold, 'G', 'S', now)
+  return { 'YIELDED' }
 end
 end_hold(reservation, hold, outcome == 'REFUSED' and 'L' or 'G', 'F', now)
 return { 'FREED' }

@@ -15,7 +15,7 @@ const STUCK: Duration = Duration::from_secs(30);
 /// What the seat maps say, all schedules together.
 #[derive(Debug, Default)]
 pub(super) struct Maps {
-    maps: u32,
+    seen: u32,
     holds: u32,
     /// Sold in Postgres, to be had in Redis.
     ghosts: u32,
@@ -45,7 +45,7 @@ pub(super) async fn maps(concerts: &Concerts, seats: &Seats) -> Result<Maps, Sto
         let before = seats.sold(schedule.id).await?;
         let Some(audit) = seats.audit(schedule.id, STUCK).await? else { continue };
         let after = seats.sold(schedule.id).await?;
-        maps.maps += 1;
+        maps.seen += 1;
         maps.endless += audit.endless;
         maps.stuck += audit.stuck;
         for (state, position) in audit.states.iter().zip(0_i32..) {
@@ -76,7 +76,7 @@ impl Maps {
             rule: "Every hold ends: paid, given up, or lapsed, and then the seat is free.",
             detail: format!(
                 "{} holds in {} seat maps, {} without an end, {} payments stuck",
-                self.holds, self.maps, self.endless, self.stuck
+                self.holds, self.seen, self.endless, self.stuck
             ),
         }
     }

@@ -43,7 +43,7 @@ pub(super) fn failure_body(code: ErrorCode, message: &str) -> Bytes {
 }
 
 fn render<T: Serialize>(body: &T) -> Result<Bytes, ApiError> {
-    serde_json::to_vec(body).map(Bytes::from).map_err(|error| ApiError::internal(error))
+    serde_json::to_vec(body).map(Bytes::from).map_err(ApiError::internal)
 }
 
 impl<T: Serialize> IntoResponse for Success<T> {

@@ -82,7 +82,7 @@ fn request_id(request: &Request) -> HeaderValue {
         (1..=128).contains(&bytes.len()) && bytes.iter().copied().all(sane)
     });
     let ours = || HeaderValue::try_from(uuid::Uuid::new_v4().to_string());
-    theirs.cloned().map_or_else(|| ours().unwrap_or(HeaderValue::from_static("none")), |id| id)
+    theirs.cloned().unwrap_or_else(|| ours().unwrap_or(HeaderValue::from_static("none")))
 }
 
 /// One line for what went wrong on our side, with its cause; what clients do wrong is for `debug`.
@@ -112,6 +112,7 @@ fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::HEAD => "HEAD",

@@ -186,7 +186,8 @@ impl Payments {
         let outcome = match decision {
             Decision::Paid { .. } => Outcome::Paid,
             Decision::Insufficient => Outcome::Refused,
-            Decision::SeatSold | Decision::Aborted => Outcome::Aborted,
+            Decision::SeatSold => Outcome::SoldToAnother,
+            Decision::Aborted => Outcome::Aborted,
         };
         let user = presented.claim.user;
         let finished = self.seats.finish_payment(schedule, user, reservation, position, outcome).await;

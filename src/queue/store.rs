@@ -41,7 +41,7 @@ const EPOCH_BITS: u32 = 32;
 const ENTER_LIMIT: u32 = 64;
 
 /// How long an ended token's record is kept, to say what became of it.
-const ENDED_RETENTION: Duration = Duration::from_secs(3600);
+const ENDED_RETENTION: Duration = Duration::from_hours(1);
 
 /// What the scripts let in or ended on the way.
 #[derive(Debug, Default)]

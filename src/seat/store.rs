@@ -41,7 +41,7 @@ static AUDIT: LazyLock<Script> =
 const SWEEP_LIMIT: u32 = 256;
 
 /// How long an ended hold's record is kept, to say that it has lapsed.
-const PAST_RETENTION: Duration = Duration::from_secs(24 * 3600);
+const PAST_RETENTION: Duration = Duration::from_hours(24);
 
 /// Which state of a map is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,8 @@ pub enum Outcome {
     Refused,
     /// Nothing was taken, and never will be for this reservation.
     Aborted,
+    /// Nothing was taken, since Postgres has the seat as another's: the map did not know, and learns it now.
+    SoldToAnother,
 }
 
 /// What the map made of a payment's end.
@@ -130,6 +132,8 @@ pub enum Finished {
     Held,
     /// Free.
     Freed,
+    /// The seat is marked as sold to another.
+    Yielded,
     /// There was nothing to end.
     Gone,
     /// Redis has no map; one that is built later will be right.
@@ -297,6 +301,7 @@ pub(super) async fn finish_payment(
         Outcome::Paid => "PAID",
         Outcome::Refused => "REFUSED",
         Outcome::Aborted => "ABORTED",
+        Outcome::SoldToAnother => "SOLD_TO_ANOTHER",
     };
     let call = FINISH_PAYMENT.on(keys).arg(user.get()).arg(reservation.get()).arg(position).arg(outcome);
     let mut reply = redis.run(call).await?;
@@ -305,6 +310,7 @@ pub(super) async fn finish_payment(
         "SOLD" => Ok(Finished::Sold { left: reply.take()? }),
         "HELD" => Ok(Finished::Held),
         "FREED" => Ok(Finished::Freed),
+        "YIELDED" => Ok(Finished::Yielded),
         "GONE" => Ok(Finished::Gone),
         "MISSING" => Ok(Finished::Missing),
         word => Err(reply.unexpected(word)),

@@ -23,7 +23,10 @@ pub struct BadFilter(String);
 
 /// Starts logging. A second start in one process changes nothing.
 pub fn start_logs(filter: &str, output: Output) -> Result<(), BadFilter> {
-    let parsed = EnvFilter::builder().parse(filter).map_err(|_| BadFilter(filter.to_owned()))?;
+    // The scheduler tells of its own starting at `info`.
+    let parsed = EnvFilter::builder()
+        .parse(format!("tokio_cron_scheduler=warn,{filter}"))
+        .map_err(|_| BadFilter(filter.to_owned()))?;
     let writer = match output {
         Output::Stdout => BoxMakeWriter::new(stdout),
         Output::Stderr => BoxMakeWriter::new(stderr),
@@ -34,6 +37,10 @@ pub fn start_logs(filter: &str, output: Output) -> Result<(), BadFilter> {
     };
     let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer).with_target(false);
     // An error means that another start was faster.
-    let _ = if terminal { lines.compact().try_init() } else { lines.json().flatten_event(true).try_init() };
+    let _ = if terminal {
+        lines.compact().try_init()
+    } else {
+        lines.json().flatten_event(true).with_span_list(false).try_init()
+    };
     Ok(())
 }
