@@ -112,6 +112,8 @@ impl Server {
         let finish = async {
             let served = serve.await;
             app.tasks.wait().await;
+            // Waits for the connections in use, so it must not be left to wait for more than its time either.
+            app.readiness.postgres.close().await;
             served
         };
         if tokio::time::timeout(drain, finish).await.is_err() {
@@ -119,7 +121,6 @@ impl Server {
         }
         scheduler.shutdown().await?;
         serve_metrics.abort();
-        app.readiness.postgres.close().await;
         Ok(())
     }
 }

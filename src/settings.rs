@@ -83,7 +83,7 @@ pub struct AuditSettings {
     #[command(flatten)]
     pub queue: QueueDefaults,
     /// Print one JSON object a line instead of text
-    #[arg(long)]
+    #[arg(long, env = "ONSALE_JSON")]
     pub json: bool,
 }
 
@@ -134,7 +134,7 @@ pub struct DevSettings {
     #[arg(long, env = "ONSALE_TOKEN_KEY", hide_env_values = true, value_name = "KEY", value_parser = secret)]
     pub token_key: Option<Secret>,
     /// End when the program that started this one has ended
-    #[arg(long)]
+    #[arg(long, env = "ONSALE_STOP_WITH_PARENT")]
     pub stop_with_parent: bool,
     /// The rest.
     #[command(flatten)]

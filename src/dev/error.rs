@@ -1,9 +1,7 @@
 //! What can go wrong while starting the private servers, told so that a person can act on it.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Why the private servers could not be found, started or kept running.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +67,7 @@ pub enum DevError {
     NoOrdinaryUser,
     /// The data of an earlier run belong to somebody else.
     #[error(
-        "{} belongs to the user with id {owner}: start onsale as that user, or remove the folder",
+        "{} belongs to the user with id {owner}: start onsale as that user, choose another folder, or remove this one",
         path.display()
     )]
     WrongOwner {

@@ -8,29 +8,21 @@
 //! The guardian keeps the rights it was started with, because its own executable may lie
 //! where the servers' user cannot go; only the server changes to that user.
 
-use std::{
-    ffi::OsString,
-    fs,
-    io::{self, Read as _},
-    os::{
-        fd::AsFd as _,
-        unix::process::{CommandExt as _, ExitStatusExt as _},
-    },
-    path::{Path, PathBuf},
-    process::{ExitCode, ExitStatus, Stdio},
-    time::Duration,
-};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
-use tokio::{
-    io::AsyncReadExt as _,
-    net::unix::pipe,
-    process::Child,
-    signal::unix::{self, SignalKind},
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::process::Child;
+use tokio::signal::unix::{self, SignalKind};
 
 use super::error::{self, DevError};
 

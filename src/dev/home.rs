@@ -6,26 +6,22 @@
 //! ordinary user, who may be unable to enter the folder: then `data` is a link to a folder
 //! under `/var` that this user can enter.
 
-use std::{
-    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
-    io::{self, ErrorKind, Read as _, Write as _},
-    os::unix::{
-        ffi::OsStrExt as _,
-        fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink},
-        process::CommandExt as _,
-    },
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::Arc,
-    time::{Duration, Instant},
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown, symlink,
 };
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User, geteuid};
 
-use super::{
-    error::{self, DevError},
-    guard,
-};
+use super::error::{self, DevError};
+use super::guard;
 
 /// How long a run that holds the folder may take to end, should it be ending just now.
 const RUN_WAIT: Duration = Duration::from_secs(3);
@@ -123,7 +119,6 @@ impl Home {
 
     /// Writes a new file that only the user who runs the servers can read.
     pub(super) fn write_secret(&self, path: &Path, text: &str) -> Result<(), DevError> {
-        use std::os::unix::fs::OpenOptionsExt as _;
         let mut options = OpenOptions::new();
         let file = options.write(true).create_new(true).mode(0o600).open(path);
         file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(error::file("write", path))?;
@@ -165,7 +160,14 @@ impl Locks {
 async fn lock(path: &Path, wait: Duration) -> Result<Option<File>, DevError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    let file = options.open(path).map_err(error::file("open", path))?;
+    let file = match options.open(path) {
+        Err(source) if source.kind() == ErrorKind::PermissionDenied => {
+            // Root, say, made it: that says more than a permission does.
+            let meta = fs::metadata(path).map_err(error::file("open", path))?;
+            return Err(DevError::WrongOwner { path: path.to_owned(), owner: meta.uid() });
+        }
+        opened => opened.map_err(error::file("open", path))?,
+    };
     let begun = Instant::now();
     loop {
         match file.try_lock() {
@@ -185,6 +187,7 @@ fn leftover(folder: &Path) -> DevError {
         .map(|pid| pid.to_string())
         .collect::<Vec<_>>()
         .join(" ");
+    let pids = if pids.is_empty() { "(their process ids are not known)".to_owned() } else { pids };
     DevError::Leftover { folder: folder.to_owned(), waited: SERVERS_WAIT.as_secs(), pids }
 }
 

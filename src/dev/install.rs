@@ -1,18 +1,15 @@
 //! Installing Redis and Postgres with the machine's own package manager.
 
-use std::{
-    io,
-    os::fd::AsFd as _,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use tokio::{process::Command, sync::Mutex};
+use tokio::process::Command;
+use tokio::sync::Mutex;
 
-use super::{
-    error::DevError,
-    programs::{Install, Machine, Programs},
-};
+use super::error::DevError;
+use super::programs::{Install, Machine, Programs};
 
 /// One installation at a time: package managers lock each other out.
 static INSTALLING: Mutex<()> = Mutex::const_new(());
@@ -184,7 +181,10 @@ fn by_hand(manager: &Manager, redis: bool, postgres: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{error::Error, fs, os::unix::fs::PermissionsExt as _, path::Path};
+    use std::error::Error;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use super::{Install, Machine, install};
 

@@ -1,21 +1,18 @@
 //! A private Postgres with one database, `onsale`, of one user, `onsale`.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
-use super::{
-    error::{self, DevError},
-    guard::StopSignal,
-    home::Home,
-    process::{self, Running, Service},
-    programs::Programs,
-};
+use super::error::{self, DevError};
+use super::guard::StopSignal;
+use super::home::Home;
+use super::process::{self, Running, Service};
+use super::programs::Programs;
 
 /// What a server promises about a crash of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

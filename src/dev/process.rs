@@ -3,30 +3,27 @@
 //! Redis and Postgres differ in their command lines and in how they say that they are
 //! ready; all else about starting, restarting and stopping a server is here, once.
 
-use std::{
-    ffi::OsString,
-    fs::{self, OpenOptions},
-    io::{Read as _, Seek as _, SeekFrom},
-    net::{Ipv4Addr, TcpListener},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
-    time::{Duration, Instant},
-};
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
-use tokio::{
-    process::{Child, ChildStdin, Command},
-    time::{sleep, timeout},
-};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::{sleep, timeout};
 
-use super::{
-    error::{self, DevError},
-    guard::{self, StopSignal},
-    home::Home,
-};
+use super::error::{self, DevError};
+use super::guard::{self, StopSignal};
+use super::home::Home;
 
 /// How long a server may take until it answers: recovery after a crash takes its time.
-const READY_WAIT: Duration = Duration::from_secs(60);
+const READY_WAIT: Duration = Duration::from_mins(1);
 /// How long a start is repeated for while the remains of a killed server are in its way.
 const REMAINS_WAIT: Duration = Duration::from_secs(10);
 /// How often a start is repeated with another port, when somebody was quicker to take it.
@@ -96,7 +93,7 @@ impl<S: Service> Running<S> {
 
     /// Starts the server again on the same port, stopping it first if it still runs.
     pub(super) async fn restart(&mut self) -> Result<(), DevError> {
-        self.guardian.end(S::NAME).await?;
+        self.end().await?;
         let begun = Instant::now();
         loop {
             match launch(&self.service, &self.home, &self.guard_exe, self.port).await {
@@ -117,14 +114,34 @@ impl<S: Service> Running<S> {
     /// Waits until the server ends by itself, and says why it did.  Cancel safe.
     pub(super) async fn died(&mut self) -> DevError {
         match self.guardian.process.wait().await {
-            Ok(status) => died::<S>(&self.home, status),
+            Ok(status) => {
+                self.replace_guardian(status);
+                died::<S>(&self.home, status)
+            }
             Err(source) => DevError::Guard(source),
         }
     }
 
     /// Stops the server and waits until it is gone.
     pub(super) async fn stop(mut self) -> Result<(), DevError> {
-        self.guardian.end(S::NAME).await
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<(), DevError> {
+        let status = self.guardian.end(S::NAME).await?;
+        self.replace_guardian(status);
+        Ok(())
+    }
+
+    /// Asks the server to stop in place of a guardian that was killed itself.
+    fn replace_guardian(&self, status: ExitStatus) {
+        let pid_file = pid_file::<S>(&self.home);
+        let pid = guard::read_pid(&pid_file).and_then(|pid| i32::try_from(pid).ok());
+        if let (Some(_), Some(pid)) = (status.signal(), pid) {
+            // What fails here has no consequence but an orphan, which the lock tells of.
+            let _ = kill(Pid::from_raw(pid), Signal::from(S::STOP));
+            drop(fs::remove_file(pid_file));
+        }
     }
 
     pub(super) const fn port(&self) -> u16 {
@@ -134,25 +151,19 @@ impl<S: Service> Running<S> {
     pub(super) const fn pid(&self) -> u32 {
         self.pid
     }
-
-    pub(super) const fn service(&self) -> &S {
-        &self.service
-    }
 }
 
 impl Guardian {
-    async fn end(&mut self, name: &'static str) -> Result<(), DevError> {
+    async fn end(&mut self, name: &'static str) -> Result<ExitStatus, DevError> {
         self.pipe = None;
         // The guardian kills what does not stop, so this is for a guardian gone astray.
         let limit = guard::GRACE + Duration::from_secs(5);
-        match timeout(limit, self.process.wait()).await {
-            Ok(Ok(status)) => {
-                tracing::debug!(server = name, %status, "stopped");
-                Ok(())
-            }
-            Ok(Err(source)) => Err(DevError::Guard(source)),
-            Err(_) => self.process.kill().await.map_err(DevError::Guard),
+        if timeout(limit, self.process.wait()).await.is_err() {
+            self.process.start_kill().map_err(DevError::Guard)?;
         }
+        let status = self.process.wait().await.map_err(DevError::Guard)?;
+        tracing::debug!(server = name, %status, "stopped");
+        Ok(status)
     }
 }
 
@@ -171,6 +182,10 @@ fn in_the_way(log: &str) -> bool {
         || log.contains("pre-existing shared memory block")
 }
 
+fn pid_file<S: Service>(home: &Home) -> PathBuf {
+    home.folder().join(S::NAME).with_extension("pid")
+}
+
 fn log_file<S: Service>(home: &Home) -> PathBuf {
     home.folder().join(S::NAME).with_extension("log")
 }
@@ -182,7 +197,7 @@ async fn launch<S: Service>(
     guard_exe: &Path,
     port: u16,
 ) -> Result<(Guardian, u32), DevError> {
-    let pid_file = home.folder().join(S::NAME).with_extension("pid");
+    let pid_file = pid_file::<S>(home);
     // Left by a guardian that was killed.
     drop(fs::remove_file(&pid_file));
     let mut guardian = spawn(service, home, guard_exe, port, &pid_file)?;
@@ -232,10 +247,12 @@ fn spawn<S: Service>(
     Ok(Guardian { process, pipe })
 }
 
-/// Takes away what would change a server's behaviour or the language of its log.
+/// Takes away what would change a server's behaviour or the language of its log, and the
+/// program's own settings, among which are secrets.
 pub(super) fn quiet_environment(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
-        if name.as_encoded_bytes().starts_with(b"PG") {
+        let bytes = name.as_encoded_bytes();
+        if bytes.starts_with(b"PG") || bytes.starts_with(b"ONSALE_") {
             command.env_remove(name);
         }
     }
@@ -253,7 +270,13 @@ fn new_log(path: &Path) -> Result<Stdio, DevError> {
 
 fn died<S: Service>(home: &Home, status: ExitStatus) -> DevError {
     let log = log_file::<S>(home);
-    DevError::Died { name: S::NAME, status: status.to_string(), tail: tail(&log), log }
+    let status = match status.code() {
+        // As guardians and shells tell of signals.
+        Some(code) if code > 128 => format!("signal: {}", code - 128),
+        Some(_) => status.to_string(),
+        None => format!("its guardian's {status}"),
+    };
+    DevError::Died { name: S::NAME, status, tail: tail(&log), log }
 }
 
 /// The last lines of a log.

@@ -3,18 +3,17 @@
 //! Distributions keep Postgres's server programs in folders of their own, one a version,
 //! and put scripts in their place on `PATH`; so the folders are looked into by name.
 
-use std::{
-    env,
-    fs::{self, File},
-    io::{IsTerminal as _, Read as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::env;
+use std::fs::{self, File};
+use std::io::{IsTerminal as _, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::unistd::geteuid;
 
-use super::{error::DevError, install};
+use super::error::DevError;
+use super::install;
 
 /// Folders beside those of `PATH` that may hold programs, for a shell with a short `PATH`.
 const USUAL: [&str; 5] = ["usr/local/bin", "usr/bin", "usr/sbin", "opt/homebrew/bin", "home/linuxbrew/.linuxbrew/bin"];
@@ -172,7 +171,10 @@ fn is_script(program: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{error::Error, fs, os::unix::fs::PermissionsExt as _, path::Path};
+    use std::error::Error;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
 
     use super::Machine;
 

@@ -1,25 +1,19 @@
 //! A private Redis: as strict as production about memory and the append-only file.
 
-use std::{
-    ffi::OsString,
-    net::Ipv4Addr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::{
-    error::DevError,
-    guard::StopSignal,
-    home::Home,
-    process::{Running, Service},
-    programs::Programs,
-};
+use super::error::DevError;
+use super::guard::StopSignal;
+use super::home::Home;
+use super::process::{Running, Service};
+use super::programs::Programs;
 
 /// A private Redis server; dropping it stops the server.
 #[derive(Debug)]

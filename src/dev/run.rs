@@ -42,14 +42,21 @@ pub async fn run(settings: DevSettings) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     let _stop_when_asked = tokio::spawn(cancel_when_asked(stop.clone(), parent));
 
-    let install = if settings.install { Install::Allowed } else { Install::Forbidden };
-    let programs = Programs::find_or_install(install).await?;
-    let home = Home::open(&settings.home).await?;
-    let mut servers = Servers::start(&programs, &home, &std::env::current_exe()?, Durability::Full).await?;
+    // Dropped half-way, starting leaves nothing behind: the guardians see to it.
+    let Some(started) = stop.run_until_cancelled(start(&settings)).await else { return Ok(()) };
+    let (home, mut servers) = started?;
     let outcome = serve_on(&mut servers, &home, &settings, stop).await;
     let stopped = servers.stop().await;
     outcome?;
     Ok(stopped?)
+}
+
+async fn start(settings: &DevSettings) -> Result<(Home, Servers), RunError> {
+    let install = if settings.install { Install::Allowed } else { Install::Forbidden };
+    let programs = Programs::find_or_install(install).await?;
+    let home = Home::open(&settings.home).await?;
+    let servers = Servers::start(&programs, &home, &std::env::current_exe()?, Durability::Full).await?;
+    Ok((home, servers))
 }
 
 async fn serve_on(

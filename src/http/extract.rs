@@ -84,7 +84,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
         }
         let body = read_body(request).await?;
-        serde_json::from_slice(&body)
+        let text = std::str::from_utf8(&body).map_err(|_| ApiError::invalid("The body is not UTF-8."))?;
+        // Left to itself, serde would take an array for the fields in order.
+        if !text.trim_start().starts_with('{') {
+            return Err(ApiError::invalid("The body is not a JSON object."));
+        }
+        serde_json::from_str(text)
             .map(Self)
             .map_err(|error| ApiError::invalid(format!("The body does not fit this call: {error}.")))
     }

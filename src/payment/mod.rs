@@ -108,7 +108,8 @@ impl Payments {
                 let decision = self.decide(presented, schedule, reservation, position).await?;
                 self.follow(presented, schedule, reservation, position, decision).await
             }
-            Begun::Paying => Err(PayError::InProgress),
+            // It may be that the money has moved and only Redis does not know yet.
+            Begun::Paying => self.replay(presented, reservation).await?.ok_or(PayError::InProgress),
             Begun::Lapsed => self.replay(presented, reservation).await?.ok_or(PayError::Lapsed),
             Begun::Sold | Begun::Unknown => {
                 let paid = self.replay(presented, reservation).await?.ok_or(PayError::NoReservation)?;

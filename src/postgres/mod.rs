@@ -7,11 +7,15 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection};
 
 use crate::store_error::StoreError;
 
 /// The schema, carried by the program.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
+
+/// How long the start waits for Postgres.
+const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 
 /// Where Postgres is and how much may be asked of it.
 #[derive(Debug, Clone)]
@@ -46,6 +50,7 @@ pub enum ConnectError {
 #[derive(Debug, Clone)]
 pub struct Postgres {
     pool: PgPool,
+    timeout: Duration,
 }
 
 impl Postgres {
@@ -66,15 +71,17 @@ impl Postgres {
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
                     if meta.idle_for > Duration::from_secs(1) {
-                        sqlx::Connection::ping(connection).await?;
+                        connection.ping().await?;
                     }
                     Ok(true)
                 })
             })
-            .connect_with(options)
-            .await
-            .map_err(ConnectError::Unreachable)?;
-        Ok(Self { pool })
+            .connect_lazy_with(options.clone());
+        // The first connection may take longer than any later one: the server, or this machine, may be just starting.
+        let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&options)).await;
+        let first = first.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
+        first.map_err(ConnectError::Unreachable)?.close().await.map_err(ConnectError::Unreachable)?;
+        Ok(Self { pool, timeout: settings.timeout })
     }
 
     /// Brings the schema up to date, however long that takes. Any number may run it at once: one does the work.
@@ -107,14 +114,16 @@ impl Postgres {
         &self.pool
     }
 
-    /// Awaits statements, timed under `op`.
+    /// Awaits statements, timed under `op`, no longer than waiting for a connection and for a statement may take: a server
+    /// that is stopped does not keep its own time-outs. A time-out leaves it unknown whether they were carried out.
     pub async fn timed<T>(
         &self,
         op: &'static str,
         statements: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
         let started = Instant::now();
-        let answer = statements.await;
+        let answer = tokio::time::timeout(self.timeout * 2, statements).await;
+        let answer = answer.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
         metrics::histogram!("postgres_request_duration_seconds", "op" => op).record(started.elapsed());
         answer
     }

@@ -3,9 +3,6 @@
 use super::{Queue, Queues, store};
 use crate::store_error::StoreError;
 
-/// The most that one step admits, ends, reaps or forgets, of each: a bound on how long the script keeps Redis busy.
-pub(super) const STEP_LIMIT: u32 = 1000;
-
 /// The most steps a queue is given in one run of the job, when each finds more to do.
 const STEPS_A_RUN: u32 = 16;
 

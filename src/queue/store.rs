@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::directory::{Directory, Queue, QueueId, QueueSettings};
-use super::promote::STEP_LIMIT;
 use super::token::Claim;
 use crate::ids::{ScheduleId, UserId};
 use crate::postgres::Postgres;
@@ -39,6 +38,9 @@ const EPOCH_BITS: u32 = 32;
 
 /// How many may be let in, and reaped, on the way of one entering.
 const ENTER_LIMIT: u32 = 64;
+
+/// The most that one step admits, ends, reaps or forgets, of each: a bound on how long the script keeps Redis busy.
+const STEP_LIMIT: u32 = 1000;
 
 /// How long an ended token's record is kept, to say what became of it.
 const ENDED_RETENTION: Duration = Duration::from_hours(1);

@@ -1,7 +1,17 @@
 //! All integration tests, in one binary, against a real Redis and a real PostgreSQL that the binary itself starts on free
 //! ports. Each test has a database and a key prefix of its own.
 #![expect(unreachable_pub, reason = "nothing in a test binary is reachable from outside")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod api;
+mod dev;
 mod journey;
+mod lua;
+mod migrations;
+mod model;
+mod program;
+mod race;
+mod reconcile;
 mod sql_cache;
 mod support;
+mod tidy;

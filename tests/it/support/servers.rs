@@ -41,8 +41,9 @@ pub async fn servers() -> &'static TestServers {
                 Install::Allowed
             };
             let programs = Programs::find_or_install(install).await.unwrap();
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("it-{}", std::process::id()));
-            let home = Home::open(&folder).await.unwrap();
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+            discard_former(folder).await;
+            let home = Home::open(&folder.join(format!("it-{}", std::process::id()))).await.unwrap();
             let servers = Servers::start(&programs, &home, Path::new(ONSALE), Durability::None).await.unwrap();
             let settings = PostgresSettings {
                 url: servers.postgres.url(),
@@ -56,6 +57,18 @@ pub async fn servers() -> &'static TestServers {
             TestServers { servers, next: AtomicU32::new(1), _home: home }
         })
         .await
+}
+
+/// Removes the data of runs that have ended: nothing in a test binary runs after the last test, so the next one cleans up.
+async fn discard_former(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().filter_map(Result::ok) {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let Some(pid) = name.strip_prefix("it-").and_then(|pid| pid.parse().ok()) else { continue };
+        let runs = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok();
+        if !runs && let Ok(home) = Home::open(&entry.path()).await {
+            home.discard().unwrap();
+        }
+    }
 }
 
 impl TestServers {

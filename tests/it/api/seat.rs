@@ -1,0 +1,153 @@
+//! Call 3: the seats that are free now, and how soon a change shows.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{NO_IDS, assert_fields};
+use crate::support::{Answer, SLACK, TestApp, block_on, eventually, schedule};
+
+const SEATS: &str = "/api/v1/concerts/schedules/1/seats";
+
+/// What another instance's change may take to show.
+const SHOWS_WITHIN: Duration = Duration::from_millis(250);
+
+async fn seats_unless(app: &TestApp, token: &str, etag: &str) -> Answer {
+    app.ask("GET", SEATS).header("token", token).header("if-none-match", etag).send().await
+}
+
+#[test]
+fn seats_are_ids_and_numbers_by_number() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let token = app.enter(1).await;
+        let (schedule, seats) = app.add_schedule(1, 9, 12).await;
+        let path = format!("/api/v1/concerts/schedules/{schedule}/seats");
+        let answer = app.get(&path, &token).await;
+        assert_fields(answer.data(), &["seats"]);
+        let expected: Vec<Value> =
+            seats.iter().zip(1..).map(|(id, number)| json!({"concertSeatId": id, "seatNumber": number})).collect();
+        assert_eq!(answer.data()["seats"], json!(expected));
+        assert_eq!(answer.header("content-type"), "application/json");
+
+        app.hold(&token, schedule, seats[3]).await.reservation();
+        let mut left = seats.clone();
+        left.remove(3);
+        assert_eq!(app.free_seats(&token, schedule).await, left);
+    });
+}
+
+#[test]
+fn unknown_schedules_and_bad_ids() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let token = app.enter(1).await;
+        for unknown in ["31", "9007199254740991"] {
+            let answer = app.get(&format!("/api/v1/concerts/schedules/{unknown}/seats"), &token).await;
+            answer.assert_error(404, "SCHEDULE_NOT_FOUND");
+        }
+        for bad in NO_IDS.iter().chain(&["%20", "%FF"]) {
+            let answer = app.get(&format!("/api/v1/concerts/schedules/{bad}/seats"), &token).await;
+            answer.assert_error(400, "INVALID_REQUEST");
+        }
+    });
+}
+
+#[test]
+fn an_etag_saves_what_has_not_changed() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let (token, other) = (app.enter(1).await, app.enter(2).await);
+        let first = app.get(SEATS, &token).await;
+        let etag = first.header("etag").to_owned();
+        assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2, "{etag}");
+
+        for same in [etag.clone(), format!("W/{etag}"), format!("\"x\", {etag}"), "*".to_owned()] {
+            let answer = seats_unless(&app, &other, &same).await;
+            assert_eq!((answer.status.as_u16(), &answer.body), (304, &Value::Null), "{same}");
+            assert_eq!(answer.header("etag"), etag);
+            assert!(!answer.header("x-request-id").is_empty());
+        }
+        seats_unless(&app, &token, "\"x\"").await.data();
+
+        app.hold(&other, 1, 1).await.reservation();
+        let changed = seats_unless(&app, &token, &etag).await;
+        assert_eq!(changed.data()["seats"].as_array().unwrap().len(), 49);
+        assert_ne!(changed.header("etag"), etag);
+
+        app.leave(&token).await.data();
+        seats_unless(&app, &token, "*").await.assert_error(401, "TOKEN_EXPIRED");
+    });
+}
+
+#[test]
+fn an_instances_own_change_shows_in_its_next_answer() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let watcher = app.enter(1).await;
+        app.charge(2, 10_000_000).await.data();
+        assert_eq!(app.free_seats(&watcher, 1).await.len(), 50);
+        for seat in 1..=20 {
+            let token = app.enter(2).await;
+            let reservation = app.hold(&token, 1, seat).await.reservation();
+            assert!(!app.free_seats(&watcher, 1).await.contains(&seat), "held");
+            if seat % 2 == 0 {
+                app.leave(&token).await.data();
+                assert!(app.free_seats(&watcher, 1).await.contains(&seat), "given up");
+            } else {
+                app.pay(&token, reservation).await.payment();
+                assert!(!app.free_seats(&watcher, 1).await.contains(&seat), "sold");
+            }
+        }
+    });
+}
+
+#[test]
+fn another_instances_change_shows_in_time() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let second = app.second().await;
+        let (watcher, token) = (app.enter(1).await, app.enter(2).await);
+        for seat in 1..=4 {
+            assert!(second.free_seats(&watcher, 1).await.contains(&seat));
+            app.hold(&token, 1, seat).await.reservation();
+            tokio::time::sleep(SHOWS_WITHIN).await;
+            assert!(!second.free_seats(&watcher, 1).await.contains(&seat));
+        }
+        app.leave(&token).await.data();
+        tokio::time::sleep(SHOWS_WITHIN).await;
+        assert_eq!(second.free_seats(&watcher, 1).await.len(), 50);
+    });
+}
+
+#[test]
+fn a_lapsed_hold_frees_its_seat_by_itself() {
+    block_on(async {
+        let app = TestApp::with(&["--hold-ttl-seconds", "1"]).await;
+        let token = app.enter(1).await;
+        let lapsing = app.hold(&token, 1, 1).await.reservation();
+        // Looking at the map from the side changes nothing, so nobody but the scheduler can free the seat.
+        let is_free = async || {
+            let map = app.app.seats.audit(schedule(1), Duration::from_hours(1)).await.unwrap();
+            map.unwrap().states[0] == b'F'
+        };
+        assert!(!is_free().await);
+        let took = eventually("the seat is free", Duration::from_secs(2) + SLACK, is_free).await;
+        assert!(took > Duration::from_millis(700), "it was held for its second, not {took:?}");
+        assert_eq!(app.free_seats(&token, 1).await.len(), 50);
+        assert!(app.hold(&app.enter(2).await, 1, 1).await.reservation() != lapsing);
+    });
+}
+
+#[test]
+fn a_lapsed_hold_is_free_to_whoever_asks_even_without_the_scheduler() {
+    block_on(async {
+        let app = TestApp::without_jobs(&["--hold-ttl-seconds", "1"]).await;
+        let (token, other) = (app.enter(1).await, app.enter(2).await);
+        app.hold(&token, 1, 1).await.reservation();
+        app.hold(&other, 1, 1).await.assert_error(409, "SEAT_TAKEN");
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        assert_eq!(app.free_seats(&other, 1).await.len(), 50);
+        app.hold(&other, 1, 1).await.reservation();
+    });
+}

@@ -1,0 +1,166 @@
+//! A seat while money moves: nobody takes it, no time limit frees it, and the payment's end decides.
+
+use super::{SeatBench, pass};
+use crate::support::block_on;
+
+/// A map in which user 1 is paying for seat 0, as reservation 10.
+async fn paying() -> SeatBench {
+    let seats = SeatBench::of("FFF").await;
+    seats.hold(1, 10, 0).await;
+    assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0"]);
+    seats
+}
+
+#[test]
+fn begin_payment_is_for_the_holder_once_and_in_time() {
+    block_on(async {
+        let mut seats = SeatBench::missing().await;
+        assert_eq!(seats.begin(1, 10).await, ["MISSING"]);
+        seats.rebuild("FFF", &[]).await;
+        seats.hold(1, 10, 2).await;
+        assert_eq!(seats.begin(2, 10).await, ["UNKNOWN"], "another's");
+        assert_eq!(seats.begin(1, 99).await, ["UNKNOWN"]);
+        assert_eq!(seats.states().await, "FFH");
+        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "2"]);
+        assert_eq!(seats.begin(1, 10).await, ["PAYING"]);
+        assert_eq!((seats.states().await, seats.status(10).await), ("FFP".into(), "P".into()));
+        assert_eq!(seats.one("EXISTS lapses").await, "0");
+        assert_ne!(seats.one("ZSCORE paying 10").await, "nil");
+        seats.finish(1, 10, 2, "PAID").await;
+        assert_eq!(seats.begin(1, 10).await, ["SOLD"]);
+        seats.hold_ttl = 1;
+        seats.hold(1, 11, 0).await;
+        pass(3).await;
+        assert_eq!(seats.begin(1, 11).await, ["LAPSED"]);
+        seats.assert_ended(1, 11, "L").await;
+        assert_eq!(seats.states().await, "FFS");
+        seats.assert_said_all("seat.begin_payment");
+    });
+}
+
+#[test]
+fn finish_payment_ends_it_in_every_way() {
+    block_on(async {
+        let seats = SeatBench::missing().await;
+        assert_eq!(seats.finish(1, 10, 0, "REFUSED").await, ["MISSING"]);
+        seats.rebuild("FFFFF", &[]).await;
+        for (reservation, position) in [(10, 0), (11, 1), (12, 2), (13, 3)] {
+            seats.hold(1, reservation, position).await;
+        }
+        for outcome in ["REFUSED", "ABORTED", "SOLD_TO_ANOTHER"] {
+            assert_eq!(seats.finish(1, 99, 4, outcome).await, ["GONE"], "{outcome}");
+        }
+        assert_eq!(seats.finish(1, 10, 0, "REFUSED").await, ["GONE"], "held, but not being paid");
+        for reservation in [10, 11, 12] {
+            seats.begin(1, reservation).await;
+        }
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "3"]);
+        assert_eq!(seats.finish(1, 11, 1, "ABORTED").await, ["FREED"]);
+        assert_eq!(seats.finish(1, 12, 2, "REFUSED").await, ["HELD"]);
+        seats.begin(1, 13).await;
+        assert_eq!(seats.finish(1, 13, 3, "SOLD_TO_ANOTHER").await, ["YIELDED"]);
+        assert_eq!(seats.states().await, "SFHSF");
+        seats.assert_ended(1, 10, "S").await;
+        seats.assert_ended(1, 11, "G").await;
+        seats.assert_ended(1, 13, "G").await;
+        assert_eq!(seats.held(1).await, ["HELD", "12"]);
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "1"], "told twice, sold once");
+        assert_eq!(seats.finish(1, 10, 0, "REFUSED").await, ["GONE"], "sold is sold");
+        assert_eq!(seats.finish(1, 10, 0, "ABORTED").await, ["GONE"]);
+        assert_eq!(seats.states().await, "SFHSF");
+        seats.assert_said_all("seat.finish_payment");
+    });
+}
+
+#[test]
+fn a_payment_under_way_has_no_time_limit() {
+    block_on(async {
+        let seats = paying().await;
+        seats.outlive(10).await;
+        assert_eq!(seats.sweep().await, ["SWEPT", "0", "1"]);
+        seats.look("", 0).await;
+        assert_eq!(seats.held(1).await, ["HELD", "10"]);
+        assert_eq!(seats.hold(2, 20, 0).await, ["TAKEN"]);
+        assert_eq!(seats.states().await, "PFF");
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "0"]);
+    });
+}
+
+#[test]
+fn a_refused_payment_leaves_the_hold_as_it_was() {
+    block_on(async {
+        let seats = paying().await;
+        let deadline = seats.one("HGET holds 10").await.rsplit(':').next().unwrap().to_owned();
+        assert_eq!(seats.finish(1, 10, 0, "REFUSED").await, ["HELD"]);
+        assert_eq!(seats.one("ZSCORE lapses 10").await, deadline, "to the same deadline");
+        assert_eq!(seats.one("EXISTS paying").await, "0");
+        assert_eq!(seats.one("HGET holds 10").await, format!("H:0:1:{deadline}"));
+        assert_eq!(seats.audit(0).await, ["AUDITED", "HFF", "0", "0"]);
+        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0"], "and can be paid again");
+    });
+}
+
+#[test]
+fn a_payment_refused_past_the_deadline_frees_the_seat() {
+    block_on(async {
+        let seats = paying().await;
+        seats.outlive(10).await;
+        assert_eq!(seats.finish(1, 10, 0, "REFUSED").await, ["FREED"]);
+        assert_eq!(seats.states().await, "FFF");
+        seats.assert_ended(1, 10, "L").await;
+        assert_eq!(seats.begin(1, 10).await, ["LAPSED"]);
+        assert_eq!(seats.hold(2, 20, 0).await[0], "HELD");
+    });
+}
+
+/// A map built anew after Redis lost all, in which user 2 has the seat that user 1 is paying for.
+async fn taken_in_a_new_map() -> SeatBench {
+    let seats = paying().await;
+    seats.lose().await;
+    seats.rebuild("FFF", &[]).await;
+    assert_eq!(seats.hold(2, 20, 0).await[0], "HELD");
+    seats
+}
+
+#[test]
+fn what_is_paid_evicts_another_s_hold_from_a_map_built_anew() {
+    block_on(async {
+        let seats = taken_in_a_new_map().await;
+        seats.hold(1, 11, 1).await;
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "1"]);
+        assert_eq!(seats.states().await, "SHF");
+        seats.assert_ended(2, 20, "G").await;
+        seats.assert_ended(1, 10, "S").await;
+        assert_eq!((seats.held(1).await, seats.held(2).await), (vec!["HELD".into(), "11".into()], vec!["HELD".into()]));
+        assert_eq!(seats.begin(2, 20).await, ["LAPSED"]);
+        assert_eq!(seats.hold(2, 21, 0).await, ["TAKEN"]);
+        assert_eq!(seats.release(1, 10).await, ["SOLD"], "its record was written anew");
+    });
+}
+
+#[test]
+fn what_is_paid_evicts_even_another_who_is_paying() {
+    block_on(async {
+        let seats = taken_in_a_new_map().await;
+        seats.begin(2, 20).await;
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "0"]);
+        seats.assert_ended(2, 20, "G").await;
+        for outcome in ["REFUSED", "ABORTED"] {
+            assert_eq!(seats.finish(2, 20, 0, outcome).await, ["GONE"]);
+            assert_eq!(seats.states().await, "SFF", "{outcome}");
+        }
+        assert_eq!(seats.audit(0).await, ["AUDITED", "SFF", "0", "0"]);
+    });
+}
+
+#[test]
+fn what_was_not_paid_leaves_another_s_hold_in_a_map_built_anew() {
+    block_on(async {
+        let seats = taken_in_a_new_map().await;
+        let before = seats.snapshot().await;
+        for outcome in ["REFUSED", "ABORTED", "SOLD_TO_ANOTHER"] {
+            assert_eq!(seats.finish(1, 10, 0, outcome).await, ["GONE"]);
+        }
+        assert_eq!(seats.snapshot().await, before);
+    });
+}

@@ -1,0 +1,239 @@
+//! One token's life: entering, being asked about, leaving, completing.
+
+use super::{QueueBench, number, pass};
+use crate::support::block_on;
+
+#[test]
+fn open_opens_once() {
+    block_on(async {
+        let queue = QueueBench::unopened().await;
+        assert_eq!(queue.open(100).await, ["OPENED"]);
+        assert_eq!(queue.open(500).await, ["OPEN"]);
+        assert_eq!(queue.ask("HGETALL state").await, ["places", "100"]);
+        queue.assert_said_all("queue.open");
+    });
+}
+
+#[test]
+fn enter_gives_a_place_or_the_one_there_is() {
+    block_on(async {
+        let queue = QueueBench::unopened().await;
+        assert_eq!(queue.enter(1).await, ["UNOPENED"]);
+        assert_eq!(queue.one("EXISTS tokens").await, "0", "an unopened queue stays untouched");
+        queue.open(100).await;
+        assert_eq!(queue.enter(1).await, ["ACTIVE", "101", "1", "0", "0", "0"], "admitted at once, after 0 ms");
+        assert_eq!(queue.enter(2).await, ["WAITING", "102", "1", "0", "0"]);
+        assert_eq!(queue.enter(1).await, ["ACTIVE", "101", "0", "0", "0"]);
+        assert_eq!(queue.enter(2).await, ["WAITING", "102", "0", "0", "0"]);
+        queue.assert_said_all("queue.enter");
+
+        assert_eq!(queue.ask("ZRANGE waiting 0 -1 WITHSCORES").await, ["2", "102"]);
+        assert_eq!(queue.active().await, ["1"]);
+        assert_eq!(queue.one("HGET state places").await, "102", "asking again takes no place");
+        let (status, [place, entered, seen]) = queue.record(1).await;
+        assert_eq!((&*status, place, entered), ("A", 101, seen));
+        assert_eq!(queue.one("ZSCORE active 1").await, (seen + queue.active_ttl).to_string());
+        let (status, [place, entered, seen]) = queue.record(2).await;
+        assert_eq!((&*status, place), ("W", 102));
+        assert!(seen >= entered);
+    });
+}
+
+#[test]
+fn entering_again_counts_as_seen_and_does_not_move_the_entry() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter_all([1, 2]).await;
+        let (_, [_, entered, _]) = queue.record(2).await;
+        pass(5).await;
+        queue.enter(2).await;
+        let (_, [_, still, seen]) = queue.record(2).await;
+        assert_eq!(still, entered);
+        assert!(seen >= entered + 5);
+    });
+}
+
+#[test]
+fn whoever_has_ended_gets_a_new_place() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter(1).await;
+        queue.outlive([1]).await;
+        assert_eq!(queue.enter(1).await[..3], ["ACTIVE", "102", "1"], "an active token whose time was over");
+        assert_eq!(queue.leave(1, 102).await, ["LEFT", ""]);
+        assert_eq!(queue.enter(1).await[..3], ["ACTIVE", "103", "1"], "a token given up");
+        assert_eq!(queue.one("EXISTS ended").await, "0", "a live token's record is not to be forgotten");
+        assert_eq!(queue.complete(1, 103, "").await, ["COMPLETED"]);
+        assert_eq!(queue.enter(1).await[..3], ["ACTIVE", "104", "1"], "a token that has paid");
+        queue.enter(2).await;
+        queue.vanish([2]).await;
+        assert_eq!(queue.enter(2).await[..3], ["WAITING", "106", "1"], "a waiting token that was not seen");
+        assert_eq!(queue.ask("ZRANGE waiting 0 -1 WITHSCORES").await, ["2", "106"]);
+    });
+}
+
+#[test]
+fn rank_tells_what_a_token_is_and_counts_as_seen() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter_all([1, 2, 3]).await;
+        assert_eq!(queue.rank(1, 101).await, ["ACTIVE", &queue.one("ZSCORE active 1").await]);
+        let (_, [_, entered, _]) = queue.record(3).await;
+        pass(5).await;
+        let ranked = queue.rank(3, 103).await;
+        let (_, [_, _, seen]) = queue.record(3).await;
+        assert!(seen >= entered + 5, "a rank asked is a token seen");
+        assert_eq!(ranked, ["WAITING", "1", &(seen + queue.waiting_ttl).to_string()]);
+        queue.leave(2, 102).await;
+        assert_eq!(queue.rank(3, 103).await[..2], ["WAITING", "0"]);
+        assert_eq!(queue.rank(2, 102).await, ["EXPIRED"]);
+        queue.complete(1, 101, "").await;
+        assert_eq!(queue.rank(1, 101).await, ["COMPLETED"]);
+        assert_eq!(queue.rank(4, 104).await, ["UNKNOWN"], "a place that was never given");
+        queue.assert_said_all("queue.rank");
+    });
+}
+
+#[test]
+fn check_tells_whether_a_token_may_try() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter_all([1, 2, 3]).await;
+        let left = queue.check(1, 101).await;
+        assert_eq!(left[0], "ACTIVE");
+        assert!((1..=60_000).contains(&number(&left, 1)), "{left:?}");
+        let before = queue.snapshot().await;
+        assert_eq!(queue.check(2, 102).await, ["WAITING"]);
+        assert_eq!(queue.keep(2, 102, 9_000, 5).await, ["WAITING"], "nothing is kept for one who waits");
+        assert_eq!(queue.snapshot().await, before, "a look changes nothing");
+        queue.leave(3, 103).await;
+        assert_eq!(queue.check(3, 103).await, ["EXPIRED"]);
+        queue.complete(1, 101, "").await;
+        assert_eq!(queue.keep(1, 101, 9_000, 5).await, ["COMPLETED"], "nothing is kept for one who has ended");
+        assert_eq!(queue.one("EXISTS holding").await, "0");
+        assert_eq!(queue.check(2, 104).await, ["UNKNOWN"]);
+        queue.assert_said_all("queue.check");
+    });
+}
+
+#[test]
+fn a_held_seat_keeps_the_token_and_never_shortens_it() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        queue.active_ttl = 5_000;
+        queue.enter(1).await;
+        let short = queue.one("ZSCORE active 1").await;
+        assert!(number(&queue.keep(1, 101, 1_000, 5).await, 1) > 2_000);
+        assert_eq!(queue.one("ZSCORE active 1").await, short, "the token outlives the hold");
+        assert_eq!(queue.keep(1, 101, 90_000, 15).await, ["ACTIVE", "90000"]);
+        queue.keep(1, 101, 90_000, 5).await;
+        queue.keep(1, 101, 90_000, 1).await;
+        assert_eq!(queue.one("HGET holding 1").await, "5 15 1", "each schedule once, and 1 is not in 15");
+        let longest = queue.one("ZSCORE active 1").await;
+        queue.enter(1).await;
+        assert_eq!(queue.one("ZSCORE active 1").await, longest, "entering again does not cut it");
+    });
+}
+
+#[test]
+fn leave_ends_a_live_token_at_once() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter_all([1, 2, 3]).await;
+        queue.keep(1, 101, 1_000, 7).await;
+        queue.keep(1, 101, 1_000, 9).await;
+        let before = queue.snapshot().await;
+        assert_eq!(queue.leave(4, 104).await, ["UNKNOWN"]);
+        assert_eq!(queue.leave(4, 101).await, ["GONE"], "another's place is not one's own");
+        assert_eq!(queue.snapshot().await, before);
+        assert_eq!(queue.leave(1, 101).await, ["LEFT", "7 9"]);
+        assert_eq!(queue.leave(2, 102).await, ["LEFT", ""]);
+        assert_eq!(queue.leave(1, 101).await, ["GONE"]);
+        queue.assert_said_all("queue.leave");
+
+        assert_eq!((queue.waiting().await, queue.one("EXISTS active").await), (vec!["3".to_owned()], "0".to_owned()));
+        assert_eq!(queue.one("EXISTS holding").await, "0");
+        assert_eq!(queue.record(1).await.0, "E");
+        assert_eq!(queue.ask("ZRANGE ended 0 -1").await, ["1", "2"]);
+    });
+}
+
+#[test]
+fn complete_ends_a_token_that_holds_nothing_more() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter_all([1, 2]).await;
+        for schedule in [1, 15, 5] {
+            queue.keep(1, 101, 1_000, schedule).await;
+        }
+        assert_eq!(queue.complete(2, 102, "").await, ["GONE"], "a waiting token cannot have paid");
+        assert_eq!(queue.complete(1, 100, "").await, ["GONE"], "nor an older one of the same user");
+        assert_eq!(queue.complete(1, 101, "15").await, ["HOLDING", "1 5"], "neither is in 15");
+        assert_eq!(queue.one("HGET holding 1").await, "1 5");
+        assert_eq!(queue.active().await, ["1"]);
+        assert_eq!(queue.complete(1, 101, "15 5 1").await, ["COMPLETED"]);
+        assert_eq!(queue.complete(1, 101, "15 5 1").await, ["GONE"]);
+        queue.assert_said_all("queue.complete");
+
+        assert_eq!(queue.one("EXISTS active").await, "0", "the slot is free");
+        assert_eq!(queue.one("EXISTS holding").await, "0");
+        assert_eq!((queue.record(1).await.0, queue.ask("ZRANGE ended 0 -1").await), ("C".into(), vec!["1".to_owned()]));
+    });
+}
+
+#[test]
+fn a_token_ends_by_time_even_before_it_is_reaped() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter_all([1, 2]).await;
+        queue.outlive([1]).await;
+        queue.vanish([2]).await;
+        for (user, place) in [(1, 101), (2, 102)] {
+            assert_eq!(queue.rank(user, place).await, ["EXPIRED"]);
+            assert_eq!(queue.check(user, place).await, ["EXPIRED"]);
+            assert_eq!(queue.leave(user, place).await, ["GONE"]);
+        }
+        assert_eq!((queue.active().await, queue.waiting().await), (vec!["1".into()], vec!["2".into()]));
+        assert_eq!(queue.audit().await, ["AUDITED", "0", "0", "0", "0"], "it is not live either");
+    });
+}
+
+#[test]
+fn an_older_token_has_expired_and_a_future_place_is_unknown() {
+    block_on(async {
+        let queue = QueueBench::opened().await;
+        queue.enter(1).await;
+        queue.complete(1, 101, "").await;
+        assert_eq!(queue.rank(1, 101).await, ["COMPLETED"]);
+        queue.enter(1).await;
+        assert_eq!(queue.rank(1, 101).await, ["EXPIRED"], "the older token");
+        assert_eq!(queue.check(1, 101).await, ["EXPIRED"]);
+        assert_eq!(queue.leave(1, 101).await, ["GONE"], "and does not end the newer");
+        assert_eq!(queue.complete(1, 101, "").await, ["GONE"]);
+        assert_eq!(queue.rank(1, 102).await[0], "ACTIVE");
+        assert_eq!(queue.rank(1, 103).await, ["UNKNOWN"]);
+        assert_eq!(queue.rank(9, 102).await, ["EXPIRED"], "a place given, to another or long forgotten");
+    });
+}
+
+#[test]
+fn places_go_on_above_all_given_before_when_redis_has_lost_the_queue() {
+    block_on(async {
+        let last_epoch = 1_048_575_u64 << 32;
+        let mut queue = QueueBench::opened().await;
+        queue.enter_all([1, 2]).await;
+        queue.lose().await;
+        assert_eq!(queue.rank(1, 101).await, ["UNKNOWN"], "Redis knows nothing");
+        assert_eq!(queue.enter(1).await, ["UNOPENED"]);
+        queue.open(last_epoch).await;
+        queue.cap = 0;
+        for (user, offset) in [(9, 1), (1, 2), (5, 3)] {
+            assert_eq!(queue.enter(user).await[1], (last_epoch + offset).to_string(), "exact up there too");
+        }
+        assert_eq!(queue.waiting().await, ["9", "1", "5"]);
+        assert_eq!(queue.rank(5, last_epoch + 3).await[..2], ["WAITING", "2"]);
+        assert_eq!(queue.rank(2, 102).await, ["EXPIRED"], "a token of before the loss");
+        assert_eq!(queue.rank(2, last_epoch + 4).await, ["UNKNOWN"]);
+        assert_eq!(queue.audit().await, ["AUDITED", "0", "0", &(last_epoch + 1).to_string(), "0"]);
+    });
+}

@@ -1,0 +1,132 @@
+//! The queue's scripts with settings, so that a test says only what it is about.
+
+use std::ops::Deref;
+
+use super::Bench;
+
+/// Long enough for any test.
+const MINUTE: u64 = 60_000;
+
+/// A queue and how it is asked.
+pub struct QueueBench {
+    bench: Bench,
+    pub cap: u64,
+    pub rate: u64,
+    pub active_ttl: u64,
+    pub waiting_ttl: u64,
+    pub limit: u64,
+    pub retention: u64,
+}
+
+impl Deref for QueueBench {
+    type Target = Bench;
+
+    fn deref(&self) -> &Bench {
+        &self.bench
+    }
+}
+
+impl QueueBench {
+    /// A queue that Redis does not know yet.
+    pub async fn unopened() -> Self {
+        let bench = Bench::new("queue").await;
+        Self { bench, cap: 1, rate: 1_000_000, active_ttl: MINUTE, waiting_ttl: MINUTE, limit: 100, retention: MINUTE }
+    }
+
+    /// A queue whose first place is 101.
+    pub async fn opened() -> Self {
+        let queue = Self::unopened().await;
+        queue.open(100).await;
+        queue
+    }
+
+    pub async fn open(&self, before_first: u64) -> Vec<String> {
+        self.run("open", &[&before_first.to_string()]).await
+    }
+
+    pub async fn enter(&self, user: u64) -> Vec<String> {
+        let [cap, rate, active, waiting] = self.admission();
+        self.run("enter", &[&user.to_string(), &cap, &rate, &active, &waiting, &self.limit.to_string()]).await
+    }
+
+    /// Users who come one after another.
+    pub async fn enter_all(&self, users: impl IntoIterator<Item = u64>) {
+        for user in users {
+            self.enter(user).await;
+        }
+    }
+
+    pub async fn promote(&self) -> Vec<String> {
+        let [cap, rate, active, waiting] = self.admission();
+        let (limit, retention) = (self.limit.to_string(), self.retention.to_string());
+        self.run("promote", &[&cap, &rate, &active, &waiting, &limit, &retention]).await
+    }
+
+    pub async fn rank(&self, user: u64, place: u64) -> Vec<String> {
+        self.run("rank", &[&user.to_string(), &place.to_string(), &self.waiting_ttl.to_string()]).await
+    }
+
+    pub async fn check(&self, user: u64, place: u64) -> Vec<String> {
+        self.keep(user, place, 0, 0).await
+    }
+
+    /// Keeps the token for a seat held in a schedule.
+    pub async fn keep(&self, user: u64, place: u64, keep: u64, schedule: u64) -> Vec<String> {
+        let [user, place, keep, schedule] = [user, place, keep, schedule].map(|number| number.to_string());
+        self.run("check", &[&user, &place, &self.waiting_ttl.to_string(), &keep, &schedule]).await
+    }
+
+    pub async fn leave(&self, user: u64, place: u64) -> Vec<String> {
+        self.run("leave", &[&user.to_string(), &place.to_string(), &self.waiting_ttl.to_string()]).await
+    }
+
+    pub async fn complete(&self, user: u64, place: u64, done: &str) -> Vec<String> {
+        self.run("complete", &[&user.to_string(), &place.to_string(), done]).await
+    }
+
+    pub async fn audit(&self) -> Vec<String> {
+        self.run("audit", &[&self.waiting_ttl.to_string(), &self.limit.to_string()]).await
+    }
+
+    /// Who waits, in order.
+    pub async fn waiting(&self) -> Vec<String> {
+        self.ask("ZRANGE waiting 0 -1").await
+    }
+
+    /// Who may try, by when that ends.
+    pub async fn active(&self) -> Vec<String> {
+        self.ask("ZRANGE active 0 -1").await
+    }
+
+    /// Status, place, entered, seen.
+    pub async fn record(&self, user: u64) -> (String, [u64; 3]) {
+        let record = self.one(&format!("HGET tokens {user}")).await;
+        let (status, numbers) = record.split_once(':').unwrap_or_else(|| panic!("no record: {record}"));
+        let numbers: Vec<u64> = numbers.split(':').map(|number| number.parse().unwrap()).collect();
+        (status.to_owned(), numbers.try_into().unwrap())
+    }
+
+    /// Users of whom nobody has seen anything since 1970.
+    pub async fn vanish(&self, users: impl IntoIterator<Item = u64>) {
+        for user in users {
+            self.last_seen(user, 0).await;
+        }
+    }
+
+    /// A user who was last seen at this time.
+    pub async fn last_seen(&self, user: u64, ms: i64) {
+        let (status, [place, entered, _]) = self.record(user).await;
+        self.ask(&format!("HSET tokens {user} {status}:{place}:{entered}:{ms}")).await;
+    }
+
+    /// Active tokens whose time was over in 1970, and nobody has noticed.
+    pub async fn outlive(&self, users: impl IntoIterator<Item = u64>) {
+        for user in users {
+            self.ask(&format!("ZADD active XX 5 {user}")).await;
+        }
+    }
+
+    fn admission(&self) -> [String; 4] {
+        [self.cap, self.rate, self.active_ttl, self.waiting_ttl].map(|number| number.to_string())
+    }
+}

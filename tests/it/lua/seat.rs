@@ -1,0 +1,277 @@
+//! Holds: taken, given up, lapsed, swept, audited.
+
+use super::{SeatBench, number, pass};
+use crate::support::block_on;
+
+#[test]
+fn hold_says_what_became_of_it() {
+    block_on(async {
+        let mut seats = SeatBench::missing().await;
+        assert_eq!(seats.hold(1, 10, 0).await, ["MISSING"]);
+        seats.rebuild("FFFFS", &[]).await;
+        seats.most = 2;
+        assert_eq!(seats.hold(1, 10, 5).await, ["NO_SEAT"]);
+        assert_eq!(seats.hold(1, 10, 0).await, ["HELD", "10", "60000"]);
+        let again = seats.hold(1, 11, 0).await;
+        assert_eq!(again[..2], ["AGAIN", "10"]);
+        assert!((1..=60_000).contains(&number(&again, 2)));
+        assert_eq!(seats.hold(2, 20, 0).await, ["TAKEN"], "held");
+        assert_eq!(seats.hold(2, 20, 4).await, ["TAKEN"], "sold");
+        assert_eq!(seats.hold(1, 11, 1).await[0], "HELD");
+        assert_eq!(seats.hold(1, 12, 2).await, ["LIMIT"]);
+        assert_eq!(seats.hold(1, 12, 4).await, ["TAKEN"], "a sold seat is sold, limit or not");
+        assert_eq!(seats.hold(1, 12, 1).await[..2], ["AGAIN", "11"], "one's own is one's own, limit or not");
+        seats.assert_said_all("seat.hold");
+    });
+}
+
+#[test]
+fn a_hold_is_written_everywhere_and_a_refusal_nowhere() {
+    block_on(async {
+        let mut seats = SeatBench::of("FFFS").await;
+        seats.most = 2;
+        seats.hold(1, 10, 2).await;
+        seats.hold(1, 12, 0).await;
+        assert_eq!(seats.states().await, "HFHS");
+        assert_eq!(seats.ask("HMGET by_seat 0 1 2").await, ["12", "nil", "10"]);
+        assert_eq!(seats.one("HGET by_user 1").await, "10 12");
+        let deadline = seats.one("ZSCORE lapses 10").await;
+        assert_eq!(seats.one("HGET holds 10").await, format!("H:2:1:{deadline}"));
+        let before = seats.snapshot().await;
+        for (user, position) in [(1, 2), (2, 2), (1, 1), (2, 3), (2, 4)] {
+            assert_ne!(seats.hold(user, 30, position).await[0], "HELD");
+        }
+        assert_eq!(seats.snapshot().await, before);
+    });
+}
+
+#[test]
+fn a_seat_being_paid_is_taken_for_others_and_had_by_its_own() {
+    block_on(async {
+        let mut seats = SeatBench::of("FFF").await;
+        seats.most = 1;
+        seats.hold(1, 10, 0).await;
+        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0"]);
+        seats.outlive(10).await;
+        assert_eq!(seats.hold(2, 20, 0).await, ["TAKEN"]);
+        assert_eq!(seats.hold(1, 11, 0).await, ["AGAIN", "10", "0"], "past its time, but being paid");
+        assert_eq!(seats.hold(1, 11, 1).await, ["LIMIT"], "what is being paid counts");
+    });
+}
+
+#[test]
+fn a_lapsed_hold_is_freed_by_whoever_wants_its_seat() {
+    block_on(async {
+        let mut seats = SeatBench::of("FFF").await;
+        // No sweeping on the way: only the wanted seat and one's own holds.
+        (seats.hold_ttl, seats.limit, seats.most) = (1, 0, 1);
+        seats.hold(1, 10, 0).await;
+        seats.hold(3, 30, 2).await;
+        pass(3).await;
+        seats.hold_ttl = 60_000;
+        assert_eq!(seats.hold(2, 20, 0).await, ["HELD", "20", "60000"]);
+        seats.assert_ended(1, 10, "L").await;
+        assert_eq!(seats.status(30).await, "H", "a lapsed hold that concerned nobody");
+        assert_eq!(seats.hold(3, 31, 1).await[0], "HELD", "it does not count for the limit");
+        seats.assert_ended(3, 30, "L").await;
+        assert_eq!(seats.states().await, "HHF");
+        assert_eq!(seats.begin(1, 10).await, ["LAPSED"], "a lapsed hold never pays");
+    });
+}
+
+#[test]
+fn one_s_own_lapsed_hold_is_taken_anew_not_again() {
+    block_on(async {
+        let mut seats = SeatBench::of("F").await;
+        (seats.hold_ttl, seats.limit) = (1, 0);
+        seats.hold(1, 10, 0).await;
+        pass(3).await;
+        seats.hold_ttl = 60_000;
+        assert_eq!(seats.hold(1, 11, 0).await, ["HELD", "11", "60000"]);
+        seats.assert_ended(1, 10, "L").await;
+        assert_eq!(seats.held(1).await, ["HELD", "11"]);
+    });
+}
+
+#[test]
+fn a_hold_sweeps_a_bounded_number_of_lapsed_ones_on_its_way() {
+    block_on(async {
+        let mut seats = SeatBench::of("FFFF").await;
+        seats.hold_ttl = 1;
+        for (user, position) in [(1, 0), (2, 1), (3, 2)] {
+            seats.hold(user, user * 10, position).await;
+            pass(2).await;
+            // Lapsed as each is, none may free another yet.
+            seats.limit = 0;
+        }
+        (seats.hold_ttl, seats.limit) = (60_000, 2);
+        seats.hold(4, 40, 3).await;
+        assert_eq!(seats.states().await, "FFHH", "the two that lapsed first");
+    });
+}
+
+#[test]
+fn exactly_one_of_many_gets_the_seat() {
+    block_on(async {
+        let seats = SeatBench::of("FF").await;
+        let answers = futures_util::future::join_all((1..=50).map(|user| seats.hold(user, 100 + user, 1))).await;
+        let held: Vec<_> = answers.iter().filter(|answer| answer[0] == "HELD").collect();
+        assert_eq!(held.len(), 1);
+        assert!(answers.iter().all(|answer| answer[0] == "HELD" || answer == &["TAKEN"]));
+        assert_eq!(seats.one("HGET by_seat 1").await, held[0][1]);
+        assert_eq!(seats.audit(0).await, ["AUDITED", "FH", "0", "0"]);
+    });
+}
+
+#[test]
+fn release_frees_one_s_own_hold_at_once() {
+    block_on(async {
+        let mut seats = SeatBench::missing().await;
+        assert_eq!(seats.release(1, 10).await, ["MISSING"]);
+        seats.rebuild("FFF", &[]).await;
+        seats.hold(1, 10, 0).await;
+        seats.hold(1, 101, 1).await;
+        seats.hold(1, 12, 2).await;
+        assert_eq!(seats.release(2, 10).await, ["UNKNOWN"], "another's");
+        assert_eq!(seats.release(1, 99).await, ["UNKNOWN"]);
+        assert_eq!(seats.states().await, "HHH");
+        assert_eq!(seats.release(1, 10).await, ["RELEASED"]);
+        seats.assert_ended(1, 10, "G").await;
+        assert_eq!((seats.states().await, seats.one("HGET by_user 1").await), ("FHH".into(), "101 12".into()));
+        assert_eq!(seats.release(1, 10).await, ["LAPSED"]);
+        seats.begin(1, 101).await;
+        assert_eq!(seats.release(1, 101).await, ["PAYING"]);
+        seats.finish(1, 101, 1, "PAID").await;
+        assert_eq!(seats.release(1, 101).await, ["SOLD"]);
+        assert_eq!(seats.states().await, "FSH");
+        seats.hold_ttl = 1;
+        seats.hold(2, 20, 0).await;
+        pass(3).await;
+        assert_eq!(seats.release(2, 20).await, ["LAPSED"], "its time was over, reaped or not");
+        seats.assert_ended(2, 20, "L").await;
+        seats.assert_said_all("seat.release");
+    });
+}
+
+#[test]
+fn releasing_late_does_not_free_the_next_one_s_seat() {
+    block_on(async {
+        let seats = SeatBench::of("F").await;
+        seats.hold(1, 10, 0).await;
+        seats.release(1, 10).await;
+        seats.hold(2, 20, 0).await;
+        assert_eq!(seats.release(1, 10).await, ["LAPSED"]);
+        assert_eq!(seats.finish(1, 10, 0, "ABORTED").await, ["GONE"]);
+        assert_eq!((seats.states().await, seats.one("HGET by_seat 0").await), ("H".into(), "20".into()));
+    });
+}
+
+#[test]
+fn a_hold_s_end_leaves_a_seat_that_has_passed_to_another() {
+    block_on(async {
+        let seats = SeatBench::of("FF").await;
+        seats.hold(1, 10, 0).await;
+        seats.outlive(10).await;
+        // No script does this. Should one ever, the seat is the other's.
+        seats.ask("HSET by_seat 0 20").await;
+        assert_eq!(seats.sweep().await[1], "1");
+        seats.assert_ended(1, 10, "L").await;
+        assert_eq!((seats.states().await, seats.one("HGET by_seat 0").await), ("HF".into(), "20".into()));
+    });
+}
+
+#[test]
+fn held_lists_what_a_user_has_now() {
+    block_on(async {
+        let mut seats = SeatBench::missing().await;
+        assert_eq!(seats.held(1).await, ["MISSING"]);
+        seats.rebuild("FFF", &[]).await;
+        assert_eq!(seats.held(1).await, ["HELD"]);
+        seats.hold(1, 10, 0).await;
+        seats.hold(1, 100, 1).await;
+        seats.begin(1, 10).await;
+        seats.hold_ttl = 1;
+        seats.hold(1, 12, 2).await;
+        assert_eq!(seats.held(2).await, ["HELD"]);
+        pass(3).await;
+        assert_eq!(seats.held(1).await, ["HELD", "10", "100"], "held and being paid, not lapsed");
+        seats.assert_ended(1, 12, "L").await;
+        seats.assert_said_all("seat.held");
+    });
+}
+
+#[test]
+fn sweep_frees_forgets_and_names_the_suspicious() {
+    block_on(async {
+        let mut seats = SeatBench::missing().await;
+        assert_eq!(seats.sweep().await, ["MISSING"]);
+        seats.rebuild("FFFFF", &[]).await;
+        seats.hold(1, 10, 0).await;
+        seats.begin(1, 10).await;
+        seats.hold(1, 11, 1).await;
+        seats.hold_ttl = 1;
+        for (user, position) in [(2, 2), (3, 3), (4, 4)] {
+            seats.limit = 0;
+            seats.hold(user, user * 10, position).await;
+        }
+        pass(3).await;
+        seats.limit = 2;
+        assert_eq!(seats.sweep().await, ["SWEPT", "2", "3"], "two a step");
+        assert_eq!(seats.sweep().await, ["SWEPT", "1", "2"]);
+        assert_eq!(seats.sweep().await, ["SWEPT", "0", "2"]);
+        assert_eq!(seats.states().await, "PHFFF");
+        seats.assert_ended(4, 40, "L").await;
+        seats.suspicious = 1;
+        assert_eq!(seats.sweep().await, ["SWEPT", "0", "2", "10", "1", "0"]);
+        seats.assert_said_all("seat.sweep");
+
+        seats.retention = 1;
+        seats.sweep().await;
+        assert_eq!(seats.ask("HKEYS holds").await.len(), 3, "two forgotten a step");
+        seats.sweep().await;
+        assert_eq!(seats.ask("HKEYS holds").await, ["10", "11"]);
+        assert_eq!(seats.one("EXISTS past").await, "0");
+        assert_eq!(seats.begin(2, 20).await, ["UNKNOWN"]);
+    });
+}
+
+#[test]
+fn sweep_keeps_the_records_of_what_is_sold() {
+    block_on(async {
+        let mut seats = SeatBench::of("F").await;
+        seats.hold(1, 10, 0).await;
+        seats.begin(1, 10).await;
+        seats.finish(1, 10, 0, "PAID").await;
+        seats.retention = 0;
+        assert_eq!(seats.sweep().await, ["SWEPT", "0", "0"]);
+        assert_eq!(seats.begin(1, 10).await, ["SOLD"]);
+    });
+}
+
+#[test]
+fn audit_finds_holds_without_an_end_and_payments_that_are_stuck() {
+    block_on(async {
+        let seats = SeatBench::missing().await;
+        assert_eq!(seats.audit(0).await, ["MISSING"]);
+        seats.rebuild("FFFS", &[]).await;
+        seats.hold(1, 10, 0).await;
+        seats.hold(1, 11, 1).await;
+        seats.begin(1, 11).await;
+        pass(2).await;
+        assert_eq!(seats.audit(60_000).await, ["AUDITED", "HPFS", "0", "0"]);
+        assert_eq!(seats.audit(1).await, ["AUDITED", "HPFS", "0", "1"]);
+        let before = seats.snapshot().await;
+        seats.audit(1).await;
+        assert_eq!(seats.snapshot().await, before);
+        seats.ask("ZREM lapses 10").await;
+        assert_eq!(seats.audit(60_000).await[2], "1", "a hold that nothing ends");
+        seats.ask("ZREM paying 11").await;
+        assert_eq!(seats.audit(60_000).await[2], "2", "a payment that nobody looks after");
+        seats.ask("SETRANGE seats 2 H").await;
+        assert_eq!(seats.audit(60_000).await[2], "3", "a seat held by nobody");
+        seats.ask("ZADD paying 5 11").await;
+        seats.ask("HSET holds 11 G:1:1:5").await;
+        assert_eq!(seats.audit(60_000).await[2], "3", "a hold that has ended, and its seat is not free");
+        seats.assert_said_all("seat.audit");
+    });
+}

@@ -1,0 +1,122 @@
+//! The seats' scripts with settings, so that a test says only what it is about.
+
+use std::ops::Deref;
+
+use super::Bench;
+
+/// A schedule's map and how it is asked.
+pub struct SeatBench {
+    bench: Bench,
+    pub hold_ttl: u64,
+    pub most: u64,
+    pub limit: u64,
+    pub suspicious: u64,
+    pub retention: u64,
+}
+
+impl Deref for SeatBench {
+    type Target = Bench;
+
+    fn deref(&self) -> &Bench {
+        &self.bench
+    }
+}
+
+impl SeatBench {
+    /// A schedule whose map Redis has not got.
+    pub async fn missing() -> Self {
+        let bench = Bench::new("seat").await;
+        Self { bench, hold_ttl: 60_000, most: 4, limit: 100, suspicious: 60_000, retention: 60_000 }
+    }
+
+    /// A schedule with these seats, one letter each.
+    pub async fn of(states: &str) -> Self {
+        let seats = Self::missing().await;
+        seats.rebuild(states, &[]).await;
+        seats
+    }
+
+    /// Loads and opens the map.
+    pub async fn rebuild(&self, states: &str, sold: &[u64]) {
+        assert_eq!(self.load("nonce", states).await, ["LOADING"]);
+        assert_eq!(self.open("nonce", sold).await, ["OPENED"]);
+    }
+
+    pub async fn load(&self, nonce: &str, states: &str) -> Vec<String> {
+        self.run("load", &[nonce, states]).await
+    }
+
+    pub async fn open(&self, nonce: &str, sold: &[u64]) -> Vec<String> {
+        let sold: Vec<String> = sold.iter().map(u64::to_string).collect();
+        let args: Vec<&str> = [nonce].into_iter().chain(sold.iter().map(String::as_str)).collect();
+        self.run("open", &args).await
+    }
+
+    pub async fn look(&self, generation: &str, version: u64) -> Vec<String> {
+        self.run("look", &[generation, &version.to_string(), &self.limit.to_string()]).await
+    }
+
+    pub async fn hold(&self, user: u64, reservation: u64, position: u64) -> Vec<String> {
+        let numbers = [user, reservation, position, self.hold_ttl, self.most, self.limit];
+        let args = numbers.map(|number| number.to_string());
+        self.run("hold", &args.each_ref().map(String::as_str)).await
+    }
+
+    pub async fn release(&self, user: u64, reservation: u64) -> Vec<String> {
+        self.run("release", &[&user.to_string(), &reservation.to_string()]).await
+    }
+
+    pub async fn held(&self, user: u64) -> Vec<String> {
+        self.run("held", &[&user.to_string()]).await
+    }
+
+    pub async fn begin(&self, user: u64, reservation: u64) -> Vec<String> {
+        self.run("begin_payment", &[&user.to_string(), &reservation.to_string()]).await
+    }
+
+    pub async fn finish(&self, user: u64, reservation: u64, position: u64, outcome: &str) -> Vec<String> {
+        let [user, reservation, position] = [user, reservation, position].map(|number| number.to_string());
+        self.run("finish_payment", &[&user, &reservation, &position, outcome]).await
+    }
+
+    pub async fn sweep(&self) -> Vec<String> {
+        let args = [self.limit, self.suspicious, self.retention].map(|number| number.to_string());
+        self.run("sweep", &args.each_ref().map(String::as_str)).await
+    }
+
+    pub async fn audit(&self, stuck: u64) -> Vec<String> {
+        self.run("audit", &[&stuck.to_string()]).await
+    }
+
+    /// The map, one letter a seat.
+    pub async fn states(&self) -> String {
+        self.one("GET seats").await
+    }
+
+    /// A reservation's status; `nil` without a record.
+    pub async fn status(&self, reservation: u64) -> String {
+        let record = self.one(&format!("HGET holds {reservation}")).await;
+        record.split(':').next().unwrap().to_owned()
+    }
+
+    /// Moves a hold's deadline to 1970.
+    pub async fn outlive(&self, reservation: u64) {
+        let record = self.one(&format!("HGET holds {reservation}")).await;
+        let (rest, _) = record.rsplit_once(':').unwrap();
+        self.ask(&format!("HSET holds {reservation} {rest}:5")).await;
+        self.ask(&format!("ZADD lapses XX 5 {reservation}")).await;
+    }
+
+    /// Asserts that nothing holds the reservation any more: only its record is left.
+    pub async fn assert_ended(&self, user: u64, reservation: u64, status: &str) {
+        assert_eq!(self.status(reservation).await, status);
+        for ends in ["lapses", "paying"] {
+            assert_eq!(self.one(&format!("ZSCORE {ends} {reservation}")).await, "nil", "{ends}");
+        }
+        assert!(!self.ask("HVALS by_seat").await.contains(&reservation.to_string()));
+        let list = self.one(&format!("HGET by_user {user}")).await;
+        assert!(!list.split(' ').any(|held| held == reservation.to_string()), "{list}");
+        let forgettable = self.one(&format!("ZSCORE past {reservation}")).await;
+        assert_eq!(forgettable == "nil", status == "S", "only what is sold is remembered for good");
+    }
+}

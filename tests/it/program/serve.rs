@@ -1,0 +1,188 @@
+//! `serve`: up, on sockets; and down, with what is under way finished.
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Child;
+use tokio::task::JoinHandle;
+
+use super::{KEY, PATIENT, onsale, run};
+use crate::support::{SLACK, block_on, eventually, servers};
+
+/// A running `onsale serve` on a database of its own.
+struct Serving {
+    child: Child,
+    api: String,
+    metrics: String,
+    database: String,
+    client: Client,
+    /// What it logs after the line that says where it serves.
+    log: JoinHandle<Vec<String>>,
+}
+
+impl Serving {
+    async fn start(args: &[&str]) -> Self {
+        let (database, redis) = (servers().await.seeded_database().await, servers().await.redis_url());
+        let prefix = database.rsplit('/').next().unwrap();
+        let variables = [
+            ("DATABASE_URL", &*database),
+            ("REDIS_URL", &*redis),
+            ("ONSALE_KEY_PREFIX", prefix),
+            ("ONSALE_TOKEN_KEY", KEY),
+            ("ONSALE_LISTEN", "127.0.0.1:0"),
+            ("ONSALE_METRICS_LISTEN", "127.0.0.1:0"),
+        ];
+        let mut child = onsale(&[&["serve"], args].concat(), &[&variables[..], &PATIENT].concat()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (api, metrics) = loop {
+            let line: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+            if let (Some(api), Some(metrics)) = (line["api"].as_str(), line["metrics"].as_str()) {
+                break (api.to_owned(), metrics.to_owned());
+            }
+        };
+        let log = tokio::spawn(async move {
+            let mut log = Vec::new();
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.push(line);
+            }
+            log
+        });
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
+        Self { child, api, metrics, database, client, log }
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("http://{}{path}", self.api)).send().await.unwrap()
+    }
+
+    /// Adds 1000 won to user 1's balance.
+    fn charge(&self) -> impl Future<Output = reqwest::Result<Response>> + use<> {
+        let charge = self.client.patch(format!("http://{}/api/v1/user-wallets/balance", self.api));
+        charge.header("userId", "1").json(&json!({"amount": 1000})).send()
+    }
+
+    /// A charge that waits for the lock on the wallet that it returns too.
+    async fn charge_that_waits(&self) -> (PgConnection, JoinHandle<reqwest::Result<Response>>) {
+        assert_eq!(self.charge().await.unwrap().status(), 200);
+        let mut lock = PgConnection::connect(&self.database).await.unwrap();
+        lock.execute("BEGIN").await.unwrap();
+        lock.execute("SELECT FROM user_wallet FOR UPDATE").await.unwrap();
+        let charge = tokio::spawn(self.charge());
+        let mut side = PgConnection::connect(&self.database).await.unwrap();
+        let waits = async || {
+            let waiting =
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut side).await.unwrap() == 1
+        };
+        eventually("the charge waits", Duration::from_secs(5), waits).await;
+        (lock, charge)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().unwrap().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Its exit code, if it ends in time.
+    async fn code_within(&mut self, limit: Duration) -> Option<i32> {
+        let ended = tokio::time::timeout(limit, self.child.wait()).await;
+        ended.unwrap().unwrap().code()
+    }
+
+    async fn says(&self, path: &str, status: u16, code: &Value) {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status(), status);
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(&body["error"]["code"], code, "{path}: {body}");
+    }
+}
+
+#[test]
+fn it_serves_and_is_measured() {
+    block_on(async {
+        let mut serving = Serving::start(&[]).await;
+        serving.says("/livez", 200, &Value::Null).await;
+        serving.says("/readyz", 200, &Value::Null).await;
+        serving.says("/api/v1/concerts", 200, &Value::Null).await;
+        serving.says("/api/v1/concerts/4711/schedules", 401, &json!("INVALID_TOKEN")).await;
+        serving.says("/nowhere/4711", 404, &json!("NOT_FOUND")).await;
+
+        let metrics = serving.client.get(format!("http://{}/metrics", serving.metrics)).send().await.unwrap();
+        assert!(metrics.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
+        let metrics = metrics.text().await.unwrap();
+        assert!(metrics.lines().any(|line| line.starts_with("build_info{") && line.ends_with(" 1")), "{metrics}");
+        for labels in [
+            r#"method="GET",route="/livez",status="200""#,
+            r#"method="GET",route="/api/v1/concerts/{concertId}/schedules",status="401""#,
+            r#"method="GET",route="none",status="404""#,
+        ] {
+            assert!(metrics.contains(&format!("http_requests_total{{{labels}}} 1\n")), "{labels}: {metrics}");
+        }
+        assert!(!metrics.contains("4711"), "no id is a label");
+
+        serving.signal(Signal::SIGINT);
+        assert_eq!(serving.code_within(Duration::from_secs(5)).await, Some(0));
+        for line in serving.log.await.unwrap() {
+            serde_json::from_str::<Value>(&line).expect("every line is JSON");
+        }
+    });
+}
+
+#[test]
+fn a_shutdown_finishes_what_is_under_way() {
+    block_on(async {
+        let patience = ["--request-timeout-ms", "20000", "--shutdown-grace-ms", "1500"];
+        let mut serving = Serving::start(&patience).await;
+        let (mut lock, charge) = serving.charge_that_waits().await;
+
+        serving.signal(Signal::SIGTERM);
+        let not_ready = async || serving.get("/readyz").await.status() == 503;
+        eventually("not ready", Duration::from_secs(1), not_ready).await;
+        serving.says("/readyz", 503, &json!("UNAVAILABLE")).await;
+        serving.says("/livez", 200, &Value::Null).await;
+        let closed = async || TcpStream::connect(&serving.api).await.is_err();
+        eventually("no new connections", Duration::from_millis(1500) + SLACK, closed).await;
+
+        lock.execute("ROLLBACK").await.unwrap();
+        assert_eq!(charge.await.unwrap().unwrap().status(), 200, "what was under way is finished");
+        assert_eq!(serving.code_within(Duration::from_secs(5)).await, Some(0));
+        let balance =
+            sqlx::query_scalar::<_, i64>("SELECT balance FROM user_wallet").fetch_one(&mut lock).await.unwrap();
+        assert_eq!(balance, 2000);
+    });
+}
+
+#[test]
+fn a_shutdown_waits_no_longer_than_it_may() {
+    block_on(async {
+        let limits = ["--shutdown-grace-ms", "0", "--shutdown-timeout-seconds", "1"];
+        let mut serving = Serving::start(&[&["--request-timeout-ms", "20000"], &limits[..]].concat()).await;
+        let (_lock, charge) = serving.charge_that_waits().await;
+        serving.signal(Signal::SIGTERM);
+        assert_eq!(serving.code_within(Duration::from_secs(3) + SLACK).await, Some(0));
+        assert!(charge.await.unwrap().is_err(), "it was cut off");
+    });
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    block_on(async {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let (database, redis) = (servers().await.seeded_database().await, servers().await.redis_url());
+        for variable in ["ONSALE_LISTEN", "ONSALE_METRICS_LISTEN"] {
+            let other = if variable == "ONSALE_LISTEN" { "ONSALE_METRICS_LISTEN" } else { "ONSALE_LISTEN" };
+            let stores = [("DATABASE_URL", &*database), ("REDIS_URL", &*redis), ("ONSALE_TOKEN_KEY", KEY)];
+            let addresses = [(variable, &*address), (other, "127.0.0.1:0")];
+            let ran = run(&["serve"], &[&stores[..], &addresses, &PATIENT].concat()).await;
+            assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
+            assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
+            assert!(ran.stderr.contains(variable), "{ran:?}");
+        }
+    });
+}

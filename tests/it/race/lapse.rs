@@ -1,0 +1,97 @@
+//! A hold that lapses at the moment in which it is paid, while another user waits for the seat.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use onsale::ids::ReservationId;
+use onsale::seat::{Hold, HoldTerms};
+
+use super::{CROWD, two_instances};
+use crate::support::{Answer, TestApp, block_on, schedule, user};
+
+const PRICE: i64 = 200_000;
+const SCHEDULE: i64 = 1;
+
+/// How long the holds live, in milliseconds: from what no payment can catch to what every payment does.
+const LIVES: [u64; 10] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 5000];
+
+/// Holds a seat for milliseconds, which the API cannot.
+async fn hold_briefly(app: &TestApp, holder: i64, seat: i64, id: ReservationId, millis: u64) {
+    let terms = HoldTerms { ttl: Duration::from_millis(millis), most: 100 };
+    let held = app.app.seats.hold(schedule(SCHEDULE), seat.try_into().unwrap(), user(holder), id, terms).await.unwrap();
+    assert_eq!(held, Some(Hold::Held(id)));
+}
+
+/// Asks for the seat until it is had, or the holder's payment is decided and it was asked for once more.
+async fn snatch(
+    app: Arc<TestApp>,
+    token: String,
+    seat: i64,
+    decided: tokio::sync::watch::Receiver<bool>,
+) -> Option<i64> {
+    loop {
+        let last = *decided.borrow();
+        let answer = app.hold(&token, SCHEDULE, seat).await;
+        if answer.status == 200 {
+            return Some(answer.reservation());
+        }
+        answer.assert_error(409, "SEAT_TAKEN");
+        if last {
+            return None;
+        }
+    }
+}
+
+/// One round: the holder pays, the rival snatches. Returns the holder's answer, and the rival's reservation and token.
+async fn round(
+    apps: &[Arc<TestApp>; 2],
+    holder: i64,
+    seat: i64,
+    id: ReservationId,
+    millis: u64,
+) -> (Answer, Option<i64>, String) {
+    let rival = holder + 1000;
+    for user in [holder, rival] {
+        apps[0].charge(user, PRICE).await.data();
+    }
+    let (token, rivals) = (apps[0].enter(holder).await, apps[1].enter(rival).await);
+    let (decided, watch) = tokio::sync::watch::channel(false);
+    hold_briefly(&apps[0], holder, seat, id, millis).await;
+    let snatch = tokio::spawn(snatch(Arc::clone(&apps[1]), rivals.clone(), seat, watch));
+    let answer = apps[0].pay(&token, id.get()).await;
+    decided.send_replace(true);
+    let snatched = snatch.await.unwrap();
+    if snatched.is_some() {
+        apps[0].pay(&token, id.get()).await.assert_error(409, "RESERVATION_EXPIRED");
+    }
+    (answer, snatched, rivals)
+}
+
+#[test]
+fn a_hold_lapses_or_is_paid_but_never_both() {
+    block_on(async {
+        let apps = two_instances(&[&CROWD[..], &["--max-holds-per-user", "100"]].concat()).await;
+        let mut ids = apps[0].unused_reservations(SCHEDULE).await;
+        let (mut paid, mut lapsed) = (0, 0);
+        for (seat, millis) in (1..=10).zip(LIVES).chain((11..=20).zip(LIVES)).chain((21..=30).zip(LIVES)) {
+            // Dearer seats first: those from 11 on cost less.
+            let price = [200_000, 160_000, 120_000][usize::try_from((seat - 1) / 10).unwrap()];
+            let (answer, snatched, rivals) = round(&apps, seat, seat, ids.next().unwrap(), millis).await;
+            let (holder, rival) = (seat, seat + 1000);
+            if answer.status == 200 {
+                paid += 1;
+                assert_eq!(snatched, None, "seat {seat} was sold and then held");
+                assert_eq!((apps[0].balance(holder).await, apps[0].balance(rival).await), (PRICE - price, PRICE));
+            } else {
+                lapsed += 1;
+                answer.assert_error(409, "RESERVATION_EXPIRED");
+                let reservation = snatched.expect("a lapsed seat is to be had");
+                apps[1].pay(&rivals, reservation).await.payment();
+                assert_eq!((apps[0].balance(holder).await, apps[0].balance(rival).await), (PRICE, PRICE - price));
+            }
+        }
+        assert!(paid >= 3 && lapsed >= 3, "both happen: {paid} paid, {lapsed} lapsed");
+        assert_eq!(apps[0].number("SELECT count(*) FROM reservation WHERE status = 'CONFIRMED'").await, 30);
+        apps[0].audit().await;
+    });
+}

@@ -1,0 +1,120 @@
+//! Redis loses everything, again and again, while seats are held and paid for.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::{CROWD, two_instances};
+use crate::support::{Answer, TestApp, at_once, block_on};
+
+const BUYERS: i64 = 12;
+const SCHEDULE: i64 = 1;
+
+/// What another instance's change may take to show.
+const SHOWS_WITHIN: Duration = Duration::from_millis(250);
+
+/// What a client may be told while Redis forgets what it was told. None of it is a fault of ours (500), and all of it
+/// tells the client what to do next.
+const EXPECTED: [&str; 8] = [
+    "SEAT_TAKEN",
+    "HOLD_LIMIT",
+    "INVALID_TOKEN",
+    "TOKEN_EXPIRED",
+    "TOKEN_NOT_ACTIVE",
+    "RESERVATION_NOT_FOUND",
+    "RESERVATION_EXPIRED",
+    "UNAVAILABLE",
+];
+
+/// The answer of a success; none if it was refused as it may be.
+fn expected(answer: Answer) -> Option<Answer> {
+    if answer.status == 200 {
+        return Some(answer);
+    }
+    assert!(EXPECTED.contains(&answer.code()), "{answer:?}");
+    None
+}
+
+/// Buys seats, from the first on, until there are none; returns which it has paid for, and the payments.
+async fn buy(app: Arc<TestApp>, user: i64) -> Vec<(i64, i64)> {
+    let mut bought = Vec::new();
+    for seat in (1..=50).cycle().skip(usize::try_from(4 * user).unwrap()).take(100) {
+        let token = app.enter(user).await;
+        let Some(held) = expected(app.hold(&token, SCHEDULE, seat).await) else { continue };
+        if let Some(paid) = expected(app.pay(&token, held.reservation()).await) {
+            bought.push((seat, paid.payment()));
+        }
+    }
+    bought
+}
+
+/// Forgets until told to stop; returns how often.
+async fn saboteur(app: Arc<TestApp>, stop: Arc<AtomicBool>) -> u32 {
+    let mut times = 0;
+    while !stop.load(Ordering::SeqCst) {
+        app.forget_redis().await;
+        times += 1;
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+    times
+}
+
+#[test]
+fn no_seat_is_sold_twice_whatever_redis_forgets() {
+    block_on(async {
+        let apps = two_instances(&CROWD).await;
+        for user in 1..=BUYERS {
+            apps[0].charge(user, 100_000_000).await.data();
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let saboteur = tokio::spawn(saboteur(Arc::clone(&apps[0]), Arc::clone(&stop)));
+        let buyers = (1..=BUYERS).zip(apps.iter().cycle()).map(|(user, app)| buy(Arc::clone(app), user));
+        let bought: Vec<(i64, i64)> = at_once(buyers).await.concat();
+        stop.store(true, Ordering::SeqCst);
+        assert!(saboteur.await.unwrap() > 5, "Redis has forgotten often");
+
+        let seats: HashSet<i64> = bought.iter().map(|(seat, _)| *seat).collect();
+        let payments: HashSet<i64> = bought.iter().map(|(_, payment)| *payment).collect();
+        assert_eq!((seats.len(), payments.len()), (bought.len(), bought.len()), "a seat and a payment each");
+        assert!(bought.len() > 20, "many were sold all the same: {}", bought.len());
+        let confirmed = "SELECT concert_seat_id FROM reservation WHERE status = 'CONFIRMED'";
+        let sold: Vec<i64> = sqlx::query_scalar(confirmed).fetch_all(apps[0].pool()).await.unwrap();
+        assert!(seats.is_subset(&sold.iter().copied().collect()), "no payment that was acknowledged is lost");
+
+        tokio::time::sleep(SHOWS_WITHIN).await;
+        for app in &apps {
+            let token = app.enter(1000).await;
+            let free = app.free_seats(&token, SCHEDULE).await;
+            assert!(free.iter().all(|seat| !sold.contains(seat)), "no sold seat is offered");
+            for seat in &sold {
+                app.hold(&token, SCHEDULE, *seat).await.assert_error(409, "SEAT_TAKEN");
+            }
+        }
+        apps[0].audit().await;
+    });
+}
+
+#[test]
+fn a_map_is_built_anew_with_what_is_sold() {
+    block_on(async {
+        let apps = two_instances(&CROWD).await;
+        apps[0].charge(1, 100_000_000).await.data();
+        for seat in 1..=10 {
+            let token = apps[0].enter(1).await;
+            let reservation = apps[0].hold(&token, SCHEDULE, seat).await.reservation();
+            apps[0].hold(&token, SCHEDULE, seat + 10).await.reservation();
+            apps[0].pay(&token, reservation).await.payment();
+            apps[0].forget_redis().await;
+            apps[1].get("/api/v1/concerts/1/schedules", &token).await.assert_error(401, "INVALID_TOKEN");
+            let tokens = [apps[0].enter(2).await, apps[1].enter(3).await];
+            tokio::time::sleep(SHOWS_WITHIN).await;
+            for (app, token) in apps.iter().zip(&tokens) {
+                let free = app.free_seats(token, SCHEDULE).await;
+                assert_eq!(free, (seat + 1..=50).collect::<Vec<_>>(), "sold seats are sold, holds are forgotten");
+            }
+            assert!(apps[0].claim(&tokens[0]).place > apps[0].claim(&token).place, "places never repeat");
+        }
+        apps[0].audit().await;
+    });
+}

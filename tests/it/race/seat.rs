@@ -1,0 +1,93 @@
+//! Many for one seat, and one for many.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{CROWD, enter_all, two_instances};
+use crate::support::{Answer, at_once, block_on};
+
+/// Splits the answers into the reservations of those that were successes, and the codes of the others.
+fn sorted(answers: &[Answer]) -> (Vec<i64>, Vec<&str>) {
+    let (held, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+    (held.iter().map(|answer| answer.reservation()).collect(), refused.iter().map(|answer| answer.code()).collect())
+}
+
+#[test]
+fn a_hundred_for_one_seat() {
+    block_on(async {
+        let apps = two_instances(&CROWD).await;
+        let tokens = enter_all(&apps[0], 1..=100).await;
+        for seat in 1..=5 {
+            let calls = tokens.iter().zip(apps.iter().cycle()).map(|(token, app)| {
+                let (app, token) = (Arc::clone(app), token.clone());
+                async move { app.hold(&token, 1, seat).await }
+            });
+            let answers = at_once(calls).await;
+            let (held, refused) = sorted(&answers);
+            assert_eq!(held.len(), 1, "exactly one wins seat {seat}");
+            assert_eq!(refused, ["SEAT_TAKEN"; 99]);
+        }
+        assert_eq!(apps[1].free_seats(&tokens[0], 1).await.len(), 45);
+        apps[0].audit().await;
+    });
+}
+
+#[test]
+fn one_user_for_one_seat() {
+    block_on(async {
+        let apps = two_instances(&CROWD).await;
+        let token = apps[0].enter(1).await;
+        let calls = (0..40).map(|number| {
+            let (app, token) = (Arc::clone(&apps[number % 2]), token.clone());
+            async move { app.hold(&token, 1, 1).await.reservation() }
+        });
+        let held: HashSet<_> = at_once(calls).await.into_iter().collect();
+        assert_eq!(held.len(), 1, "the same seat, the same reservation");
+        apps[0].audit().await;
+    });
+}
+
+#[test]
+fn nobody_holds_more_than_one_may() {
+    block_on(async {
+        let apps = two_instances(&CROWD).await;
+        for user in 1..=5 {
+            let token = apps[0].enter(user).await;
+            let calls = (1..=50).zip(apps.iter().cycle()).map(|(seat, app)| {
+                let (app, token) = (Arc::clone(app), token.clone());
+                async move { app.hold(&token, 1, seat).await }
+            });
+            let answers = at_once(calls).await;
+            let (held, refused) = sorted(&answers);
+            assert_eq!(held.iter().collect::<HashSet<_>>().len(), 4);
+            assert!(refused.iter().all(|code| ["HOLD_LIMIT", "SEAT_TAKEN"].contains(code)), "{refused:?}");
+            assert_eq!(apps[1].free_seats(&token, 1).await.len(), 50 - 4 * usize::try_from(user).unwrap());
+        }
+        apps[0].audit().await;
+    });
+}
+
+#[test]
+fn holding_while_leaving_leaves_nothing_held() {
+    block_on(async {
+        let apps = two_instances(&CROWD).await;
+        let watcher = apps[0].enter(1000).await;
+        for user in 1..=40 {
+            let token = apps[0].enter(user).await;
+            let seats = (1..=3).zip(apps.iter().cycle());
+            let hold = seats.map(|(seat, app)| {
+                let (app, token) = (Arc::clone(app), token.clone());
+                tokio::spawn(async move { app.hold(&token, 2, 50 + seat).await })
+            });
+            let holds: Vec<_> = hold.collect();
+            apps[usize::from(user % 2 == 0)].leave(&token).await.data();
+            for hold in holds {
+                let answer = hold.await.unwrap();
+                assert!(answer.status == 200 || answer.code() == "TOKEN_EXPIRED", "{answer:?}");
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(160)).await;
+            assert_eq!(apps[0].free_seats(&watcher, 2).await.len(), 50, "a token that has left holds nothing");
+        }
+        apps[0].audit().await;
+    });
+}
