@@ -1,8 +1,8 @@
 -- Shared by enter and promote, put before them when the program is built: the one place where anybody is let in.
 --
--- Ends active tokens whose time is over, passes over waiting ones that have left, and lets in the next as far as the cap
--- and the token bucket allow. At most `limit` of each, so that a call is bounded. Exact, however many call it: a script
--- runs alone.
+-- Ends active tokens whose time is over, passes over waiting ones that have left, and lets in the next as far as the
+-- cap and the token bucket allow. At most `limit` of each, so that a call is bounded. Exact, however many call it: a
+-- script runs alone.
 -- The bucket holds one second's worth. It is counted in millionths of an admission, so that refilling is whole numbers:
 -- `rate` a second is `rate` millionths a microsecond.
 

@@ -1,8 +1,8 @@
 -- queue.audit: the queue's invariants at one instant. Changes nothing. Its work grows with the number of active tokens.
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 waiting ttl, ms  2 how many of those who wait to look at
--- Returns: {AUDITED, active now, greatest place among them (0: none), least place of who waits and is there (0: none seen),
---           users with two live tokens or a token that is not what its place says}
+-- Returns: {AUDITED, active now, greatest place among them (0: none), least place of who waits and is there (0: none
+--           seen), users with two live tokens or a token that is not what its place says}
 
 local waiting_ttl, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = clock_ms()

@@ -12,10 +12,12 @@ local now_us = clock_us()
 local now = math.floor(now_us / 1000)
 local token = read_token(user)
 local expires = token and token.status == 'A' and tonumber(redis.call('ZSCORE', active, user) or 0) or 0
-local issued = 0
+local issued, expired, abandoned = 0, 0, 0
 if token and token.status == 'W' and not has_left(token, now, waiting_ttl) then
   redis.call('HSET', tokens, user, format_token('W', token, now))
 elseif expires <= now then
+  if token and token.status == 'A' then expired = 1 end
+  if token and token.status == 'W' then abandoned = 1 end
   end_token(user, nil, 'E', now)
   redis.call('ZREM', ended, user)
   token = { place = string.format('%.0f', redis.call('HINCRBY', state, 'places', 1)), entered = now }
@@ -26,4 +28,5 @@ end
 
 local report = admit(now_us, cap, rate, active_ttl, waiting_ttl, limit)
 local word = redis.call('ZSCORE', waiting, user) and 'WAITING' or 'ACTIVE'
-return { word, token.place, issued, report.expired, report.abandoned, unpack(report.waits) }
+expired, abandoned = expired + report.expired, abandoned + report.abandoned
+return { word, token.place, issued, expired, abandoned, unpack(report.waits) }

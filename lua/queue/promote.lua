@@ -1,4 +1,5 @@
--- queue.promote: one bounded step of the scheduler: lets in whom it may, reaps who has left, forgets who ended long ago.
+-- queue.promote: one bounded step of the scheduler: lets in whom it may, reaps who has left, forgets who ended long
+-- ago.
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 cap  2 rate a second  3 active ttl, ms  4 waiting ttl, ms  5 limit  6 how long an ended record is kept, ms
 -- Returns: {UNOPENED}, nobody is there

@@ -1,7 +1,8 @@
 -- queue.rank: what a token is now and how many are before it; a waiting one counts as seen.
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 user  2 place  3 waiting ttl, ms
--- Returns: {WAITING, rank from 0, expiry in ms if not seen again} | {ACTIVE, expiry in ms} | {EXPIRED} | {COMPLETED} | {UNKNOWN}
+-- Returns: {WAITING, rank from 0, expiry in ms if not seen again} | {ACTIVE, expiry in ms}
+--        | {EXPIRED} | {COMPLETED} | {UNKNOWN}
 
 local user, place, waiting_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local now = clock_ms()

@@ -51,8 +51,8 @@ local function has_left(token, now, waiting_ttl)
   return token.seen + waiting_ttl <= now
 end
 
--- What a presented token is now: WAITING, ACTIVE with its expiry, COMPLETED, EXPIRED, or UNKNOWN if this queue, as Redis
--- knows it, never gave that place.
+-- What a presented token is now: WAITING, ACTIVE with its expiry, COMPLETED, EXPIRED, or UNKNOWN if this queue, as
+-- Redis knows it, never gave that place.
 local function standing(user, place, now, waiting_ttl)
   local token = read_token(user)
   if not token or token.place ~= place then
