@@ -6,7 +6,7 @@
 //! takes a step an interval, one at a time. Should a loop ever die, the next second starts it again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -22,11 +22,13 @@ use crate::store_error::StoreError;
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
 
 /// Name, interval, step.
-const JOBS: [(&str, Duration, Step); 4] = [
+const JOBS: [(&str, Duration, Step); 5] = [
     // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
     ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
     // Frees lapsed holds and hands unfinished payments to the reconciler: up to 256 a schedule and run.
     ("seat.sweep", Duration::from_millis(500), |app| async move { sweep_seats(&app).await }.boxed()),
+    // Tells the seat maps what they missed of Postgres' truth: one schedule a run, in turn.
+    ("seat.settle", Duration::from_millis(500), |app| async move { settle_next(&app).await }.boxed()),
     // Reads the programme again if it has changed.
     ("concert.refresh", Duration::from_secs(1), |app| async move { refresh_programme(&app).await }.boxed()),
     // Forgets quiet users.
@@ -106,6 +108,15 @@ async fn sweep_seats(app: &App) -> Result<(), StoreError> {
     }
     metrics::gauge!("seat_holds_live").set(f64::from(live));
     outcome
+}
+
+async fn settle_next(app: &App) -> Result<(), StoreError> {
+    static TURN: AtomicUsize = AtomicUsize::new(0);
+    let programme = app.concerts.programme();
+    let turn = TURN.fetch_add(1, Ordering::Relaxed).checked_rem(programme.schedules().len());
+    let Some(schedule) = turn.and_then(|turn| programme.schedules().nth(turn)) else { return Ok(()) };
+    app.seats.settle(schedule.id).await?;
+    Ok(())
 }
 
 async fn refresh_programme(app: &App) -> Result<(), StoreError> {

@@ -56,7 +56,8 @@ impl Programme {
     }
 
     /// All schedules, over or not, in no order.
-    pub fn schedules(&self) -> impl Iterator<Item = &Arc<Schedule>> {
+    #[must_use]
+    pub fn schedules(&self) -> impl ExactSizeIterator<Item = &Arc<Schedule>> {
         self.schedules.values()
     }
 

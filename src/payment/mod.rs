@@ -160,22 +160,26 @@ impl Payments {
             self.seats.finish_payment(schedule, user, reservation, position, Outcome::Aborted).await?;
             return Err(PayError::NoReservation);
         };
-        let undecided = match store::pay(&self.postgres, reservation, user, seat.id).await {
-            Ok(decision) => return Ok(decision),
+        let otherwise = match store::pay(&self.postgres, reservation, user, seat.id).await {
+            Ok(paid @ Decision::Paid { .. }) => return Ok(paid),
+            Ok(refusal) => Ok(refusal),
             Err(store::PayFailure::NothingHappened(error)) => {
                 self.seats.finish_payment(schedule, user, reservation, position, Outcome::Refused).await?;
                 return Err(error.into());
             }
-            Err(store::PayFailure::Unknown(error)) => error,
+            Err(store::PayFailure::Unknown(error)) => Err(error.into()),
         };
+        // A refusal, too, may only mean that the money was taken before, by a payment that Redis has forgotten: then the
+        // wallet is short, or the seat is sold, because of this very reservation.
         match store::find(&self.postgres, reservation).await? {
-            Some(Record { payment: Some(id), .. }) => Ok(Decision::Paid { id, amount: seat.price }),
+            Some(Record { payment: Some(id), .. }) => Ok(Decision::PaidBefore { id }),
             Some(Record { payment: None, .. }) => Ok(Decision::Aborted),
-            None => Err(undecided.into()),
+            None => otherwise,
         }
     }
 
-    /// Makes Redis follow what Postgres decided. What fails here is mended by the reconciler, so it cannot fail the call.
+    /// Makes Redis follow what Postgres decided. What fails here is mended by the reconciler, or by settling
+    /// the map, so it cannot fail the call.
     async fn follow(
         &self,
         presented: &Presented,
@@ -185,7 +189,7 @@ impl Payments {
         decision: Decision,
     ) -> Result<Paid, PayError> {
         let outcome = match decision {
-            Decision::Paid { .. } => Outcome::Paid,
+            Decision::Paid { .. } | Decision::PaidBefore { .. } => Outcome::Paid,
             Decision::Insufficient => Outcome::Refused,
             Decision::SeatSold => Outcome::SoldToAnother,
             Decision::Aborted => Outcome::Aborted,
@@ -195,17 +199,17 @@ impl Payments {
         if let Err(error) = &finished {
             tracing::warn!(reservation.id = %reservation, %error, "the seat map lags behind a payment");
         }
-        match decision {
-            Decision::Paid { id, amount } => {
-                if !matches!(finished, Ok(Finished::Sold { left: 1.. })) {
-                    self.end_token(presented, schedule).await;
-                }
-                Ok(Paid { id, taken: Some(amount) })
-            }
+        let paid = match decision {
+            Decision::Paid { id, amount } => Ok(Paid { id, taken: Some(amount) }),
+            Decision::PaidBefore { id } => Ok(Paid { id, taken: None }),
             Decision::Insufficient => Err(PayError::Insufficient),
             Decision::SeatSold => Err(PayError::Taken),
             Decision::Aborted => Err(PayError::Lapsed),
+        };
+        if paid.is_ok() && !matches!(finished, Ok(Finished::Sold { left: 1.. })) {
+            self.end_token(presented, schedule).await;
         }
+        paid
     }
 
     /// Ends the token, unless its user still holds seats under it. A token that a fault keeps from its end here ends with

@@ -8,8 +8,10 @@ use crate::store_error::StoreError;
 /// What Postgres decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Paid.
+    /// Paid, now.
     Paid { id: PaymentId, amount: Won },
+    /// Paid, by an earlier statement; nothing was written.
+    PaidBefore { id: PaymentId },
     /// The wallet cannot pay; nothing was written.
     Insufficient,
     /// The seat has a live reservation already; nothing was written.

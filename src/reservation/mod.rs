@@ -77,9 +77,10 @@ impl Reservations {
         let user = pass.claim.user;
         let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
         let id = self.ids.take(schedule).await?;
-        // A failure leaves it unknown whether the id was used, so it is lost then; after any answer but "held" it is not.
+        // A failure leaves it unknown whether the id was used, so it is lost then. Nor does "again" say that it was not: a
+        // connection that repeats a script after a lost answer is told so of the id that the first run gave.
         let outcome = self.seats.hold(schedule, seat, user, id, terms).await?;
-        if outcome != Some(Hold::Held(id)) {
+        if !matches!(outcome, Some(Hold::Held(held) | Hold::Again(held)) if held == id) {
             self.ids.give_back(schedule, id);
         }
         let held = match outcome {

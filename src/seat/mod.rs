@@ -24,6 +24,7 @@ use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::store_error::StoreError;
 use board::Board;
+use store::Look;
 
 /// How often a call rebuilds a map that vanishes under it before it gives up.
 const LOAD_TRIES: u32 = 4;
@@ -153,6 +154,29 @@ impl Seats {
             board.changing();
         }
         Ok(swept)
+    }
+
+    /// Marks in the map, if there is one, what Postgres has as sold and the map does not know to be: the end of a payment
+    /// that never reached Redis, or that a Redis gone back to an older state has forgotten. Returns how many there were.
+    pub async fn settle(&self, schedule: ScheduleId) -> Result<u32, StoreError> {
+        let board = self.board(schedule);
+        let sold = store::sales(&self.postgres, schedule).await?;
+        let Some(Look::Seats { states, .. }) = store::look(&self.redis, &board.keys, None).await? else {
+            return Ok(0);
+        };
+        let mut settled = 0;
+        for sale in sold {
+            let at = usize::try_from(sale.position).ok();
+            if at.and_then(|at| states.get(at)) == Some(&b'S') {
+                continue;
+            }
+            self.finish_payment(schedule, sale.user, sale.reservation, sale.position, Outcome::Paid).await?;
+            settled += 1;
+        }
+        if settled > 0 {
+            tracing::warn!(schedule.id = %schedule, settled, "sold seats were missing in the seat map");
+        }
+        Ok(settled)
     }
 
     /// A seat map's invariants at this instant; none if Redis has not got the map.

@@ -364,6 +364,32 @@ pub(super) async fn plan(postgres: &Postgres, schedule: ScheduleId) -> Result<Pl
     Ok(Plan::new(seats.collect()))
 }
 
+/// A seat that is sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sold {
+    pub(super) position: u32,
+    pub(super) reservation: ReservationId,
+    pub(super) user: UserId,
+}
+
+/// The seats that are sold, with whom they are sold to.
+pub(super) async fn sales(postgres: &Postgres, schedule: ScheduleId) -> Result<Vec<Sold>, StoreError> {
+    let read = sqlx::query!(
+        "SELECT seat.position, reservation.id, reservation.user_id
+         FROM concert_seat seat
+         JOIN reservation ON reservation.concert_seat_id = seat.id AND reservation.status = 'CONFIRMED'
+         WHERE seat.concert_schedule_id = $1",
+        schedule.get()
+    )
+    .fetch_all(postgres.pool());
+    let rows = postgres.timed("seat.sales", read).await?;
+    let sold = rows.into_iter().filter_map(|row| {
+        let (reservation, user) = (row.id.try_into().ok()?, row.user_id.try_into().ok()?);
+        Some(Sold { position: row.position.try_into().ok()?, reservation, user })
+    });
+    Ok(sold.collect())
+}
+
 /// The positions of the seats that are sold.
 pub(super) async fn sold(postgres: &Postgres, schedule: ScheduleId) -> Result<Vec<i32>, StoreError> {
     let read = sqlx::query_scalar!(

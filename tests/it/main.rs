@@ -13,5 +13,6 @@ mod program;
 mod race;
 mod reconcile;
 mod sql_cache;
+mod stale;
 mod support;
 mod tidy;

@@ -8,7 +8,7 @@ use super::PRICE;
 use crate::support::{Answer, OwnServers, TestApp, block_on, eventually, kill_at_once};
 
 /// The contract's 2 s, and what a busy machine may add.
-const IN_TIME: Duration = Duration::from_millis(2500);
+const IN_TIME: Duration = Duration::from_millis(2000 + 1500);
 
 /// How long the service may take to be well once its stores are.
 const WELL_AGAIN: Duration = Duration::from_secs(15);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{PRICE, assert_fields};
-use crate::support::{LARGEST_BODY, SLACK, TestApp, block_on, eventually};
+use crate::support::{LARGEST_BODY, SLACK, TestApp, block_on, eventually, schedule};
 
 const PAY: &str = "/api/v1/payment/concert";
 
@@ -129,17 +129,21 @@ fn a_lapsed_hold_never_pays() {
 fn a_token_ends_with_the_last_seat_held_under_it() {
     block_on(async {
         let app = TestApp::without_jobs(&[]).await;
-        app.charge(1, 3 * PRICE).await.data();
-        let token = app.enter(1).await;
-        let mut held = Vec::new();
-        for (schedule, seat) in [(1, 1), (1, 2), (4, 151)] {
-            held.push(app.hold(&token, schedule, seat).await.reservation());
+        app.charge(1, 7 * PRICE).await.data();
+        // Two seats of one evening, two of two, and both.
+        let seats: [&[(i64, i64)]; 3] = [&[(1, 1), (1, 2)], &[(1, 3), (4, 151)], &[(1, 4), (1, 5), (4, 152)]];
+        for seats in seats {
+            let token = app.enter(1).await;
+            let mut held = Vec::new();
+            for (schedule, seat) in seats {
+                held.push(app.hold(&token, *schedule, *seat).await.reservation());
+            }
+            for reservation in held {
+                assert_eq!(status(&app, &token).await, "ACTIVE");
+                app.pay(&token, reservation).await.payment();
+            }
+            assert_eq!(status(&app, &token).await, "COMPLETED");
         }
-        for reservation in held {
-            assert_eq!(status(&app, &token).await, "ACTIVE");
-            app.pay(&token, reservation).await.payment();
-        }
-        assert_eq!(status(&app, &token).await, "COMPLETED");
         assert_eq!(app.balance(1).await, 0);
         app.audit().await;
     });
@@ -167,8 +171,11 @@ fn one_request_pays_and_another_is_told_so() {
         let rival = app.enter(2).await;
         let lock = app.lock_wallet(1).await;
         let others = async {
-            let busy = async || app.pay(&token, reservation).await.code() == "PAYMENT_IN_PROGRESS";
-            eventually("the payment has begun", SLACK, busy).await;
+            let begun = async || {
+                let map = app.app.seats.audit(schedule(1), Duration::from_hours(1)).await.unwrap();
+                map.unwrap().states[0] == b'P'
+            };
+            eventually("the payment has begun", 2 * SLACK, begun).await;
             for instance in [&app, &second] {
                 let answer = instance.pay(&token, reservation).await;
                 answer.assert_error(409, "PAYMENT_IN_PROGRESS");
@@ -177,7 +184,6 @@ fn one_request_pays_and_another_is_told_so() {
             }
             lock.release().await;
         };
-        // Whichever of the first two calls comes first waits for the wallet, so one that is told to wait is the other.
         let (paid, ()) = tokio::join!(app.pay(&token, reservation), others);
         assert_eq!(app.pay(&token, reservation).await.payment(), paid.payment());
         assert_eq!(app.balance(1).await, 0);

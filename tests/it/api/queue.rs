@@ -233,10 +233,10 @@ fn an_active_token_ends_with_its_time_and_frees_its_slot() {
 #[test]
 fn who_is_not_seen_has_left_and_holds_nobody_up() {
     block_on(async {
-        let app = TestApp::with(&["--max-active", "1", "--waiting-ttl-seconds", "1"]).await;
+        let app = TestApp::with(&["--max-active", "1", "--waiting-ttl-seconds", "2"]).await;
         let tokens = [app.enter(1).await, app.enter(2).await, app.enter(3).await, app.enter(4).await];
         let begun = std::time::Instant::now();
-        while begun.elapsed() < Duration::from_millis(2500) {
+        while begun.elapsed() < Duration::from_millis(3500) {
             assert_eq!(app.rank(&tokens[2]).await.data()["status"], "WAITING", "asking for the rank is being seen");
             assert_eq!(app.enter(4).await, tokens[3], "entering again is being seen");
             tokio::time::sleep(Duration::from_millis(100)).await;

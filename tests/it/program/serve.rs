@@ -136,17 +136,17 @@ fn it_serves_and_is_measured() {
 #[test]
 fn a_shutdown_finishes_what_is_under_way() {
     block_on(async {
-        let patience = ["--request-timeout-ms", "20000", "--shutdown-grace-ms", "1500"];
+        let patience = ["--request-timeout-ms", "20000", "--shutdown-grace-ms", "3000"];
         let mut serving = Serving::start(&patience).await;
         let (mut lock, charge) = serving.charge_that_waits().await;
 
         serving.signal(Signal::SIGTERM);
         let not_ready = async || serving.get("/readyz").await.status() == 503;
-        eventually("not ready", Duration::from_secs(1), not_ready).await;
+        eventually("not ready", Duration::from_secs(2), not_ready).await;
         serving.says("/readyz", 503, &json!("UNAVAILABLE")).await;
         serving.says("/livez", 200, &Value::Null).await;
         let closed = async || TcpStream::connect(&serving.api).await.is_err();
-        eventually("no new connections", Duration::from_millis(1500) + SLACK, closed).await;
+        eventually("no new connections", Duration::from_secs(3) + SLACK, closed).await;
 
         lock.execute("ROLLBACK").await.unwrap();
         assert_eq!(charge.await.unwrap().unwrap().status(), 200, "what was under way is finished");

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use super::{CROWD, two_instances};
-use crate::support::{Answer, TestApp, at_once, block_on};
+use crate::support::{Answer, SLACK, TestApp, WalletLock, at_once, block_on, eventually, schedule};
 
 const BUYERS: i64 = 12;
 const SCHEDULE: i64 = 1;
+
+/// What the demo programme asks for seat 1.
+const PRICE: i64 = 200_000;
 
 /// What another instance's change may take to show.
 const SHOWS_WITHIN: Duration = Duration::from_millis(250);
@@ -116,5 +121,65 @@ fn a_map_is_built_anew_with_what_is_sold() {
             assert!(apps[0].claim(&tokens[0]).place > apps[0].claim(&token).place, "places never repeat");
         }
         apps[0].audit().await;
+    });
+}
+
+/// Two users with money and tokens for the same seat: the first's payment waits for its wallet, Redis forgets, and the
+/// second holds the seat too. Returns the first's payment under way, the lock that it waits for, and the second's token
+/// and reservation.
+async fn two_hold_one_seat(app: &Arc<TestApp>) -> (JoinHandle<Answer>, WalletLock, String, i64) {
+    for user in [1, 2] {
+        app.charge(user, PRICE).await.data();
+    }
+    let first = app.enter(1).await;
+    let reservation = app.hold(&first, SCHEDULE, 1).await.reservation();
+    let lock = app.lock_wallet(1).await;
+    let paying = {
+        let app = Arc::clone(app);
+        tokio::spawn(async move { app.pay(&first, reservation).await })
+    };
+    let begun = async || state(app).await == 'P';
+    eventually("the first pays", 2 * SLACK, begun).await;
+    app.forget_redis().await;
+    let second = app.enter(2).await;
+    let held = app.hold(&second, SCHEDULE, 1).await.reservation();
+    (paying, lock, second, held)
+}
+
+/// What the map says of seat 1.
+async fn state(app: &TestApp) -> char {
+    let map = app.app.seats.audit(schedule(SCHEDULE), Duration::from_hours(1)).await.unwrap();
+    char::from(map.unwrap().states[0])
+}
+
+#[test]
+fn a_payment_under_way_wins_over_a_hold_that_came_after_the_loss() {
+    block_on(async {
+        let app = Arc::new(TestApp::with(&[&CROWD[..], &["--hold-ttl-seconds", "2"]].concat()).await);
+        let (paying, lock, second, held) = two_hold_one_seat(&app).await;
+        lock.release().await;
+        paying.await.unwrap().payment();
+        let refused = app.pay(&second, held).await;
+        assert!(["SEAT_TAKEN", "RESERVATION_EXPIRED"].contains(&refused.code()), "{refused:?}");
+        assert_eq!((app.balance(1).await, app.balance(2).await), (0, PRICE));
+        // Nor does the hold, when its time is over, free what is sold.
+        tokio::time::sleep(Duration::from_millis(2600)).await;
+        assert_eq!(state(&app).await, 'S');
+        app.audit().await;
+    });
+}
+
+#[test]
+fn a_payment_that_came_after_the_loss_may_win_too() {
+    block_on(async {
+        let app = Arc::new(TestApp::with(&CROWD).await);
+        let (paying, lock, second, held) = two_hold_one_seat(&app).await;
+        app.pay(&second, held).await.payment();
+        lock.release().await;
+        let refused = paying.await.unwrap();
+        assert!(["SEAT_TAKEN", "RESERVATION_EXPIRED"].contains(&refused.code()), "{refused:?}");
+        assert_eq!((app.balance(1).await, app.balance(2).await), (PRICE, 0));
+        assert_eq!(state(&app).await, 'S');
+        app.audit().await;
     });
 }

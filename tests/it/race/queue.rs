@@ -134,15 +134,15 @@ fn no_more_than_the_rate_whoever_promotes() {
         let queue = apps[0].default_queue();
         let begun = Instant::now();
         enter_all(&apps[0], 1..=150).await;
-        let mut active = 0;
-        while begun.elapsed().as_secs_f64() < 3.0 {
+        let (entered, mut active) = (Instant::now(), 0);
+        while entered.elapsed().as_secs_f64() < 2.5 {
             promote(&apps, 20).await;
             active = apps[0].app.queues.audit(&queue).await.unwrap().active;
             // The bucket was full once, with a second's worth.
             let most = RATE + RATE * begun.elapsed().as_secs_f64();
             assert!(f64::from(active) <= most, "{active} active after {:?}", begun.elapsed());
         }
-        assert!(f64::from(active) >= RATE + RATE * 2.0, "nor much less: {active}");
+        assert!(f64::from(active) >= RATE * 2.5, "nor much less: {active}");
         apps[0].audit().await;
     });
 }

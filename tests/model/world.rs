@@ -1,0 +1,293 @@
+//! What there is: the fences, the faults that may happen, the state of everything, and how all of it starts.
+
+/// Users; user `n` is the holder of the reservations that a plan gives it.
+pub const USERS: usize = 2;
+/// Seats, at most.
+pub const SEATS: usize = 2;
+/// Reservation ids, at most.
+pub const IDS: usize = 3;
+/// Requests to pay that can be under way at once.
+pub const PAYERS: usize = 2;
+/// Instances that can build a map at once.
+pub const LOADERS: usize = 2;
+
+/// What keeps the protocol right. Each can be taken out, to see what it is for.
+#[expect(clippy::struct_excessive_bools, reason = "each fence is there or not")]
+#[derive(Debug, Clone, Copy)]
+pub struct Fences {
+    /// The unique index `reservation_seat_live`.
+    pub seat_index: bool,
+    /// The reservation id is the row's primary key; and `payment_history_reservation_unique`, which follows from it.
+    pub primary_key: bool,
+    /// A row that breaks both is reported as breaking the primary key, as Postgres does while that is the older index.
+    pub primary_key_first: bool,
+    /// `PAYING` has no time limit.
+    pub endless_paying: bool,
+    /// The reconciler writes a tombstone before it frees a seat.
+    pub tombstone: bool,
+    /// A map is opened with a second reading of Postgres.
+    pub second_reading: bool,
+    /// The debit's `balance >= price`.
+    pub conditional_debit: bool,
+    /// The wallet's `CHECK (balance >= 0)`, behind the condition.
+    pub balance_check: bool,
+    /// Not in the program as it is. "Cannot pay" and "sold to another" are said only when `payment.find` finds nothing.
+    pub ask_before_refusing: bool,
+    /// Not in the program as it is. A job marks seats that Postgres has as sold and the map has not.
+    pub settle: bool,
+    /// Not in the program as it is. After a loss, "no such reservation" is said only when no statement from before it can
+    /// be under way any more (the map is older than a statement can get); until then 503.
+    pub doubt_when_young: bool,
+}
+
+impl Fences {
+    /// The program as it is.
+    pub const AS_BUILT: Self = Self {
+        seat_index: true,
+        primary_key: true,
+        primary_key_first: true,
+        endless_paying: true,
+        tombstone: true,
+        second_reading: true,
+        conditional_debit: true,
+        balance_check: true,
+        ask_before_refusing: false,
+        settle: false,
+        doubt_when_young: false,
+    };
+}
+
+/// How often each thing may happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// An instance dies, between any two steps of anything.
+    pub crash: u8,
+    /// Postgres' answer does not come; the statement runs later, or never.
+    pub late: u8,
+    /// Redis' answer to `seat.finish_payment` does not come, nor does the script run.
+    pub deaf: u8,
+    /// Redis is emptied.
+    pub loss: u8,
+    /// Redis goes back to an older state.
+    pub stale: u8,
+    /// A client asks again to pay.
+    pub retry: u8,
+    /// A holder gives up.
+    pub release: u8,
+    /// A hold's time is over.
+    pub time: u8,
+}
+
+/// One world to explore.
+#[derive(Debug, Clone, Copy)]
+pub struct World {
+    /// User and seat of each reservation id.
+    pub ids: &'static [(usize, usize)],
+    /// What each user has, in prices of a seat.
+    pub balances: [i8; USERS],
+    /// Instances that can build a map at once: 1 or 2.
+    pub loaders: usize,
+    pub budget: Budget,
+    pub fences: Fences,
+}
+
+/// What a seat's byte says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Seat {
+    Free,
+    Held,
+    Paying,
+    Sold,
+}
+
+/// What a hold's record says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hold {
+    None,
+    Held,
+    Paying,
+    Sold,
+    Lapsed,
+    Gone,
+}
+
+/// Whether there is a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Map {
+    Missing,
+    /// Closed; the loader that put it there.
+    Loading(usize),
+    Open,
+}
+
+/// A schedule's seat map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Redis {
+    pub map: Map,
+    pub seats: [Seat; SEATS],
+    pub by_seat: [Option<u8>; SEATS],
+    pub holds: [Hold; IDS],
+}
+
+/// The tables, by reservation id and by user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Postgres {
+    /// Live rows under this id.
+    pub live: [u8; IDS],
+    pub tombstones: [bool; IDS],
+    pub payments: [u8; IDS],
+    pub debits: [u8; IDS],
+    pub balances: [i8; USERS],
+}
+
+/// What Postgres decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Decision {
+    Paid,
+    Insufficient,
+    SeatSold,
+    Aborted,
+    /// Postgres reports an error that has rolled back.
+    NothingHappened,
+}
+
+/// Where a request to pay is, by what it does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    Begin,
+    Pay,
+    /// The payment's answer was lost, or the id was taken: what did Postgres decide?
+    Ask,
+    /// Refused: was it paid before?
+    AskBeforeRefusing(Decision),
+    /// The hold is not there to be paid: was it paid before?
+    Replay(Refusal),
+    Finish(Decision),
+}
+
+/// A request to pay, in one instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Payer {
+    pub id: usize,
+    pub step: Step,
+}
+
+/// A suspicious payment in a reconciler's hands, by what it does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reconciler {
+    Abort,
+    Find,
+    Finish(Decision),
+}
+
+/// An instance that builds a map, by what it has done; with the seats that it read as sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Loader {
+    Read([bool; SEATS]),
+    Loaded([bool; SEATS]),
+    ReadAgain([bool; SEATS]),
+}
+
+/// A definite answer that is not "paid".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    Insufficient,
+    Taken,
+    Lapsed,
+    NotFound,
+}
+
+/// What was ever answered to a request to pay. 503 is not kept: it says nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Told(u8);
+
+impl Told {
+    const PAID: u8 = 1 << 4;
+    const ERROR: u8 = 1 << 5;
+
+    pub fn paid(&mut self) {
+        self.0 |= Self::PAID;
+    }
+
+    pub fn refused(&mut self, why: Refusal) {
+        self.0 |= 1 << why as u8;
+    }
+
+    /// 500, or 503 with nothing written.
+    pub fn error(&mut self) {
+        self.0 |= Self::ERROR;
+    }
+
+    pub fn was_paid(self) -> bool {
+        self.0 & Self::PAID != 0
+    }
+
+    pub fn was_refused(self, why: Refusal) -> bool {
+        self.0 & (1 << why as u8) != 0
+    }
+
+    pub fn was_error(self) -> bool {
+        self.0 & Self::ERROR != 0
+    }
+}
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct State {
+    pub redis: Redis,
+    /// What Redis may go back to.
+    pub older: Option<Redis>,
+    pub went_back: bool,
+    pub postgres: Postgres,
+    pub payers: [Option<Payer>; PAYERS],
+    /// Payments that have been sent and whose sender no longer listens.
+    pub late: [u8; IDS],
+    pub reconcilers: [Option<Reconciler>; IDS],
+    pub loaders: [Option<Loader>; LOADERS],
+    /// Ids that `seat.hold` was given; whose time is over; for which payment was asked.
+    pub given: [bool; IDS],
+    pub overdue: [bool; IDS],
+    pub asked: [bool; IDS],
+    pub told: [Told; IDS],
+    pub left: Budget,
+}
+
+impl World {
+    /// An open map, nothing sold.
+    pub fn start(&self) -> State {
+        State {
+            redis: Redis { map: Map::Open, ..Redis::EMPTY },
+            older: None,
+            went_back: false,
+            postgres: Postgres {
+                live: [0; IDS],
+                tombstones: [false; IDS],
+                payments: [0; IDS],
+                debits: [0; IDS],
+                balances: self.balances,
+            },
+            payers: [None; PAYERS],
+            late: [0; IDS],
+            reconcilers: [None; IDS],
+            loaders: [None; LOADERS],
+            given: [false; IDS],
+            overdue: [false; IDS],
+            asked: [false; IDS],
+            told: [Told::default(); IDS],
+            left: self.budget,
+        }
+    }
+
+    pub fn user(&self, id: usize) -> usize {
+        self.ids[id].0
+    }
+
+    pub fn seat(&self, id: usize) -> usize {
+        self.ids[id].1
+    }
+}
+
+impl Redis {
+    pub const EMPTY: Self =
+        Self { map: Map::Missing, seats: [Seat::Free; SEATS], by_seat: [None; SEATS], holds: [Hold::None; IDS] };
+}
