@@ -1,18 +1,27 @@
--- queue.complete: ends a token that has paid, unless its user may still hold other seats under it.
+-- queue.complete: ends a token that has paid, now or, while its user still holds other seats under it, with the last of
+-- them.
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 user  2 place  3 "1 5", schedules in which the user is known to hold nothing any more
--- Returns: {COMPLETED} | {HOLDING, "7 9"}, other schedules to look at first | {GONE}, not active any more
+--       4 "7 9", schedules in which it is known to hold seats  5 ms until the last of those holds ends
+-- Returns: {COMPLETED} | {KEPT}, it ends with the last hold | {HOLDING, "11"}, other schedules to look at first
+--        | {GONE}, not active any more
 
-local user, place, done = ARGV[1], ARGV[2], ' ' .. ARGV[3] .. ' '
+local user, place, done, held, left = ARGV[1], ARGV[2], ' ' .. ARGV[3] .. ' ', ' ' .. ARGV[4] .. ' ', tonumber(ARGV[5])
 local token = read_token(user)
 if not token or token.place ~= place or token.status ~= 'A' then return { 'GONE' } end
-local left = {}
+local now = clock_ms()
+local open, unknown = {}, {}
 for schedule in string.gmatch(redis.call('HGET', holding, user) or '', '%d+') do
-  if not string.find(done, ' ' .. schedule .. ' ', 1, true) then left[#left + 1] = schedule end
+  if not string.find(done, ' ' .. schedule .. ' ', 1, true) then
+    open[#open + 1] = schedule
+    if not string.find(held, ' ' .. schedule .. ' ', 1, true) then unknown[#unknown + 1] = schedule end
+  end
 end
-if #left > 0 then
-  redis.call('HSET', holding, user, table.concat(left, ' '))
-  return { 'HOLDING', table.concat(left, ' ') }
+if #open == 0 then
+  end_token(user, token, 'C', now)
+  return { 'COMPLETED' }
 end
-end_token(user, token, 'C', clock_ms())
-return { 'COMPLETED' }
+redis.call('HSET', holding, user, table.concat(open, ' '))
+if #unknown > 0 then return { 'HOLDING', table.concat(unknown, ' ') } end
+redis.call('ZADD', active, now + left, user)
+return { 'KEPT' }

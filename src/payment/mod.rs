@@ -19,7 +19,7 @@ use crate::concert::Concerts;
 use crate::ids::{PaymentId, ReservationId, ScheduleId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::queue::{Completion, Presented, Queues, Standing};
+use crate::queue::{Completion, Holdings, Presented, Queues, Standing};
 use crate::reservation::ReservationIds;
 use crate::seat::{Begun, Finished, Outcome, Seats};
 use crate::store_error::StoreError;
@@ -114,7 +114,7 @@ impl Payments {
             Begun::Sold | Begun::Unknown => {
                 let paid = self.replay(presented, reservation).await?.ok_or(PayError::NoReservation)?;
                 // The crash that made this a repetition may have kept the token from its end.
-                self.end_token(presented, schedule).await;
+                self.end_token(presented, Holdings::default(), vec![schedule]).await;
                 Ok(paid)
             }
         }
@@ -142,7 +142,11 @@ impl Payments {
             return Ok(());
         }
         let held = self.seats.held(schedule, presented.claim.user).await?;
-        Err(if held.contains(&reservation) { PayError::WrongQueue } else { PayError::NoReservation })
+        Err(if held.iter().any(|held| held.reservation == reservation) {
+            PayError::WrongQueue
+        } else {
+            PayError::NoReservation
+        })
     }
 
     /// Asks Postgres, and where its answer was lost, asks again what it decided. An error means that it is not known, or
@@ -206,34 +210,48 @@ impl Payments {
             Decision::SeatSold => Err(PayError::Taken),
             Decision::Aborted => Err(PayError::Lapsed),
         };
-        if paid.is_ok() && !matches!(finished, Ok(Finished::Sold { left: 1.. })) {
-            self.end_token(presented, schedule).await;
+        if paid.is_ok() {
+            // The map has just said whether there is more, which saves asking it in the usual case.
+            if matches!(finished, Ok(Finished::Sold { left: 0 })) {
+                let holdings = Holdings { none_in: vec![schedule], ..Holdings::default() };
+                self.end_token(presented, holdings, Vec::new()).await;
+            } else {
+                self.end_token(presented, Holdings::default(), vec![schedule]).await;
+            }
         }
         paid
     }
 
-    /// Ends the token, unless its user still holds seats under it. A token that a fault keeps from its end here ends with
-    /// its time.
-    async fn end_token(&self, presented: &Presented, schedule: ScheduleId) {
-        let ended = async {
-            let mut done = Vec::new();
-            let mut next = vec![schedule];
-            while !next.is_empty() {
-                for schedule in next {
-                    if !self.seats.held(schedule, presented.claim.user).await?.is_empty() {
-                        return Ok(());
-                    }
-                    done.push(schedule);
-                }
-                next = match self.queues.complete(&presented.queue, &presented.claim, &done).await? {
-                    Completion::Holding(schedules) => schedules,
-                    Completion::Completed | Completion::Gone => Vec::new(),
-                };
-            }
-            Ok::<(), StoreError>(())
-        };
-        if let Err(error) = ended.await {
+    /// Ends the token; while its user holds other seats under it, with the last of them. A token that a fault keeps from its
+    /// end here ends with its time.
+    async fn end_token(&self, presented: &Presented, holdings: Holdings, schedules: Vec<ScheduleId>) {
+        if let Err(error) = self.try_end_token(presented, holdings, schedules).await {
             tracing::warn!(user.id = %presented.claim.user, %error, "a token that has paid lives on to its time's end");
+        }
+    }
+
+    /// Looks into `schedules`, then into those of which the queue tells that there may be seats too.
+    async fn try_end_token(
+        &self,
+        presented: &Presented,
+        mut holdings: Holdings,
+        mut schedules: Vec<ScheduleId>,
+    ) -> Result<(), StoreError> {
+        loop {
+            for schedule in schedules {
+                let held = self.seats.held(schedule, presented.claim.user).await?;
+                match held.iter().map(|held| held.left).max() {
+                    Some(left) => {
+                        holdings.some_in.push(schedule);
+                        holdings.left = holdings.left.max(left);
+                    }
+                    None => holdings.none_in.push(schedule),
+                }
+            }
+            match self.queues.complete(&presented.queue, &presented.claim, &holdings).await? {
+                Completion::Holding(others) => schedules = others,
+                Completion::Completed | Completion::Kept | Completion::Gone => return Ok(()),
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use http::router;
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented};
-pub use store::{Completion, Departure, QueueAudit, Rank, Standing};
+pub use store::{Completion, Departure, Holdings, QueueAudit, Rank, Standing};
 pub use token::{Claim, Signer};
 
 use crate::ids::{ConcertId, ScheduleId, UserId};
@@ -146,9 +146,9 @@ impl Queues {
         Ok(departure)
     }
 
-    /// Ends a token that has paid, unless seats may still be held under it in schedules other than `done`.
-    pub async fn complete(&self, queue: &Queue, claim: &Claim, done: &[ScheduleId]) -> Result<Completion, StoreError> {
-        let completion = store::complete(&self.redis, queue, claim, done).await?;
+    /// Ends a token that has paid; while seats are held under it, with the last of them.
+    pub async fn complete(&self, queue: &Queue, claim: &Claim, holdings: &Holdings) -> Result<Completion, StoreError> {
+        let completion = store::complete(&self.redis, queue, claim, holdings).await?;
         self.passes.forget(claim);
         Ok(completion)
     }

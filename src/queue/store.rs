@@ -129,12 +129,25 @@ pub enum Departure {
     Unknown,
 }
 
+/// What is known of the seats that a user holds under a token.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Schedules in which it holds none.
+    pub none_in: Vec<ScheduleId>,
+    /// Schedules in which it holds some.
+    pub some_in: Vec<ScheduleId>,
+    /// Time until the last of those holds ends.
+    pub left: Duration,
+}
+
 /// How ending a token after a payment went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completion {
     /// It has ended.
     Completed,
-    /// It lives on: seats may be held in these schedules.
+    /// It lives on, and ends with the last hold.
+    Kept,
+    /// It lives on for now: seats may be held in these schedules too.
     Holding(Vec<ScheduleId>),
     /// It was not active any more.
     Gone,
@@ -262,14 +275,19 @@ pub(super) async fn complete(
     redis: &Redis,
     queue: &Queue,
     claim: &Claim,
-    done: &[ScheduleId],
+    holdings: &Holdings,
 ) -> Result<Completion, StoreError> {
-    let done: Vec<String> = done.iter().map(ScheduleId::to_string).collect();
-    let call = COMPLETE.on(&queue.keys).arg(claim.user.get()).arg(claim.place).arg(done.join(" "));
+    let list = |schedules: &[ScheduleId]| {
+        let ids: Vec<String> = schedules.iter().map(ScheduleId::to_string).collect();
+        ids.join(" ")
+    };
+    let call = COMPLETE.on(&queue.keys).arg(claim.user.get()).arg(claim.place);
+    let call = call.arg(list(&holdings.none_in)).arg(list(&holdings.some_in)).arg(millis(holdings.left));
     let mut reply = redis.run(call).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "COMPLETED" => Ok(Completion::Completed),
+        "KEPT" => Ok(Completion::Kept),
         "HOLDING" => Ok(Completion::Holding(schedules(&reply.take::<String>()?))),
         "GONE" => Ok(Completion::Gone),
         word => Err(reply.unexpected(word)),

@@ -108,10 +108,10 @@ impl Reservations {
         };
         let user = presented.claim.user;
         for schedule in schedules {
-            for reservation in self.seats.held(schedule, user).await? {
-                let released = self.seats.release(schedule, user, reservation).await?;
+            for held in self.seats.held(schedule, user).await? {
+                let released = self.seats.release(schedule, user, held.reservation).await?;
                 if released == Released::Paying {
-                    tracing::debug!(reservation.id = %reservation, "left while paying: the payment decides");
+                    tracing::debug!(reservation.id = %held.reservation, "left while paying: the payment decides");
                 }
             }
         }

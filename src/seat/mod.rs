@@ -17,7 +17,7 @@ use dashmap::DashMap;
 pub use board::FreeList;
 pub use http::router;
 pub use plan::{Plan, Seat};
-pub use store::{Begun, Finished, Hold, MapAudit, Outcome, Released, Suspicious, Sweep};
+pub use store::{Begun, Finished, Held, Hold, MapAudit, Outcome, Released, Suspicious, Sweep};
 
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
@@ -115,7 +115,7 @@ impl Seats {
     }
 
     /// The reservations that a user holds, or is paying for, in a schedule.
-    pub async fn held(&self, schedule: ScheduleId, user: UserId) -> Result<Vec<ReservationId>, StoreError> {
+    pub async fn held(&self, schedule: ScheduleId, user: UserId) -> Result<Vec<Held>, StoreError> {
         let board = self.board(schedule);
         self.on_map(&board, || store::held(&self.redis, &board.keys, user)).await
     }

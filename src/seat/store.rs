@@ -151,6 +151,15 @@ pub struct Suspicious {
     pub position: u32,
 }
 
+/// A hold of a user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Its reservation.
+    pub reservation: ReservationId,
+    /// Time left of it; while it is being paid, at least as long as that may take.
+    pub left: Duration,
+}
+
 /// What a sweep did and saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
@@ -258,17 +267,17 @@ pub(super) async fn release(
     }
 }
 
-pub(super) async fn held(
-    redis: &Redis,
-    keys: &ScheduleKeys,
-    user: UserId,
-) -> Result<Option<Vec<ReservationId>>, StoreError> {
+pub(super) async fn held(redis: &Redis, keys: &ScheduleKeys, user: UserId) -> Result<Option<Vec<Held>>, StoreError> {
     let mut reply = redis.run(HELD.on(keys).arg(user.get())).await?;
     if word(&mut reply)?.is_none() {
         return Ok(None);
     }
-    let ids: Vec<String> = reply.rest()?;
-    Ok(Some(ids.iter().filter_map(|id| id.parse().ok()).collect()))
+    let rest: Vec<String> = reply.rest()?;
+    let held = rest.chunks_exact(2).filter_map(|held| {
+        let (reservation, left) = (held[0].parse().ok()?, Duration::from_millis(held[1].parse().ok()?));
+        Some(Held { reservation, left })
+    });
+    Ok(Some(held.collect()))
 }
 
 pub(super) async fn begin_payment(

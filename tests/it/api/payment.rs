@@ -258,3 +258,20 @@ fn a_bad_body_takes_nothing() {
         assert_eq!(app.balance(1).await, 0);
     });
 }
+
+#[test]
+fn a_token_that_has_paid_ends_with_its_last_hold_when_that_lapses() {
+    block_on(async {
+        let app = TestApp::with(&["--hold-ttl-seconds", "2", "--active-ttl-seconds", "300"]).await;
+        app.charge(1, 1_000_000).await.data();
+        let token = app.enter(1).await;
+        let first = app.hold(&token, 1, 1).await.reservation();
+        app.hold(&token, 4, 151).await.reservation();
+        app.pay(&token, first).await.payment();
+        assert_eq!(app.rank(&token).await.data()["status"], "ACTIVE", "a seat of another schedule is held yet");
+        let ended = async || app.rank(&token).await.data()["status"] == "EXPIRED";
+        eventually("the token ends", Duration::from_secs(2) + SLACK, ended).await;
+        app.hold(&token, 1, 2).await.assert_error(401, "TOKEN_EXPIRED");
+        app.audit().await;
+    });
+}

@@ -171,6 +171,11 @@ fn complete_ends_a_token_that_holds_nothing_more() {
         assert_eq!(queue.complete(1, 101, "15").await, ["HOLDING", "1 5"], "neither is in 15");
         assert_eq!(queue.one("HGET holding 1").await, "1 5");
         assert_eq!(queue.active().await, ["1"]);
+        assert_eq!(queue.complete_later(1, 101, "5", 1).await, ["HOLDING", "1"], "and perhaps in 1");
+        assert_eq!(queue.complete_later(1, 101, "5 1", 2_000).await, ["KEPT"]);
+        assert_eq!(queue.one("HGET holding 1").await, "1 5");
+        let left = queue.one("ZSCORE active 1").await.parse::<i64>().unwrap() - queue.now_us().await / 1000;
+        assert!((1_000..=2_000).contains(&left), "it ends with the last hold: {left}");
         assert_eq!(queue.complete(1, 101, "15 5 1").await, ["COMPLETED"]);
         assert_eq!(queue.complete(1, 101, "15 5 1").await, ["GONE"]);
         queue.assert_said_all("queue.complete");

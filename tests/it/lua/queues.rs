@@ -81,7 +81,12 @@ impl QueueBench {
     }
 
     pub async fn complete(&self, user: u64, place: u64, done: &str) -> Vec<String> {
-        self.run("complete", &[&user.to_string(), &place.to_string(), done]).await
+        self.run("complete", &[&user.to_string(), &place.to_string(), done, "", "0"]).await
+    }
+
+    /// With seats still held in these schedules for so many ms.
+    pub async fn complete_later(&self, user: u64, place: u64, held: &str, left: u64) -> Vec<String> {
+        self.run("complete", &[&user.to_string(), &place.to_string(), "", held, &left.to_string()]).await
     }
 
     pub async fn audit(&self) -> Vec<String> {

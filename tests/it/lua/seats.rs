@@ -66,8 +66,13 @@ impl SeatBench {
         self.run("release", &[&user.to_string(), &reservation.to_string()]).await
     }
 
+    /// The word and the reservations, without the times left.
     pub async fn held(&self, user: u64) -> Vec<String> {
-        self.run("held", &[&user.to_string()]).await
+        let reply = self.run("held", &[&user.to_string()]).await;
+        let times: Vec<u64> = reply.iter().skip(2).step_by(2).map(|left| left.parse().unwrap()).collect();
+        assert!(times.iter().all(|left| *left > 0), "{reply:?}");
+        let rest = reply.iter().skip(1).step_by(2);
+        reply.iter().take(1).chain(rest).cloned().collect()
     }
 
     pub async fn begin(&self, user: u64, reservation: u64) -> Vec<String> {

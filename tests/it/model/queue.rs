@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use onsale::queue::{Claim, Completion, Departure, Queue, QueueId, QueueSettings, Rank, Signer, Standing};
+use onsale::queue::{Claim, Completion, Departure, Holdings, Queue, QueueId, QueueSettings, Rank, Signer, Standing};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
 
@@ -202,8 +202,9 @@ impl<'a> Course<'a> {
                 self.model.keep(token, *held);
             }
             Event::Complete(_, done) => {
-                let schedules: Vec<_> = done.iter().copied().map(schedule).collect();
-                let completion = queues.complete(&self.queue, claim, &schedules).await.unwrap();
+                let none_in = done.iter().copied().map(schedule).collect();
+                let holdings = Holdings { none_in, ..Holdings::default() };
+                let completion = queues.complete(&self.queue, claim, &holdings).await.unwrap();
                 assert_eq!(completion, self.model.complete(token, done));
             }
             Event::Enter(_) | Event::Promote | Event::Cap(_) => unreachable!(),
