@@ -1,6 +1,6 @@
 //! A service for one test, and calls to it without a socket.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -27,6 +27,17 @@ pub struct TestApp {
     router: Router,
     stop: CancellationToken,
     jobs: Mutex<Option<JobScheduler>>,
+    database: Option<Arc<Database>>,
+}
+
+/// A test's own database, which goes with the last instance on it: two hundred of them would fill a small disk.
+struct Database(String);
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let url = std::mem::take(&mut self.0);
+        tokio::spawn(async move { servers().await.drop_database(&url).await });
+    }
 }
 
 /// What a call answered.
@@ -107,7 +118,9 @@ impl TestApp {
         let redis = servers.redis_url();
         let stores = ["--database-url", &database, "--redis-url", &redis, "--key-prefix", &prefix];
         let fewer_connections = ["--postgres-connections", "8"];
-        Self::from_settings(serve_settings(&[&stores[..], &fewer_connections, args].concat())).await
+        let mut app = Self::from_settings(serve_settings(&[&stores[..], &fewer_connections, args].concat())).await;
+        app.database = Some(Arc::new(Database(database.clone())));
+        app
     }
 
     /// From settings as they are, without jobs.
@@ -115,12 +128,13 @@ impl TestApp {
         let app = started(&settings).await;
         let timeout = Duration::from_millis(settings.service.request_timeout_ms.into());
         let router = app.router(timeout, settings.service.max_in_flight as usize);
-        Self { app, settings, router, stop: CancellationToken::new(), jobs: Mutex::new(None) }
+        Self { app, settings, router, stop: CancellationToken::new(), jobs: Mutex::new(None), database: None }
     }
 
     /// Another instance on the same stores, with its jobs.
     pub async fn second(&self) -> Self {
-        let second = Self::from_settings(self.settings.clone()).await;
+        let mut second = Self::from_settings(self.settings.clone()).await;
+        second.database.clone_from(&self.database);
         second.start_jobs().await;
         second
     }
@@ -239,11 +253,13 @@ impl Drop for TestApp {
         self.stop.cancel();
         let jobs = self.jobs.get_mut().ok().and_then(Option::take);
         let app = self.app.clone();
+        let database = self.database.take();
         tokio::spawn(async move {
             if let Some(mut jobs) = jobs {
                 let _ = jobs.shutdown().await;
             }
             app.readiness.postgres.close().await;
+            drop(database);
         });
     }
 }

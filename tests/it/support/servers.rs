@@ -67,6 +67,7 @@ async fn discard_former(folder: &Path) {
         let runs = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok();
         if !runs && let Ok(home) = Home::open(&entry.path()).await {
             home.discard().unwrap();
+            std::fs::remove_dir_all(entry.path()).unwrap();
         }
     }
 }
@@ -84,6 +85,14 @@ impl TestServers {
     /// A new database with the demo programme.
     pub async fn seeded_database(&self) -> String {
         self.create_database("onsale").await
+    }
+
+    /// Removes a database, and ends whoever is connected to it.
+    pub async fn drop_database(&self, url: &str) {
+        let (base, name) = url.rsplit_once('/').unwrap();
+        let mut connection = PgConnection::connect(&format!("{base}/postgres")).await.unwrap();
+        let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        connection.execute(sqlx::AssertSqlSafe(drop)).await.unwrap();
     }
 
     async fn create_database(&self, template: &str) -> String {
