@@ -8,14 +8,16 @@ CREATE TABLE reservation_block (
     concert_schedule_id bigint NOT NULL CONSTRAINT reservation_block_schedule_exists REFERENCES concert_schedule
 );
 
--- CONFIRMED: paid. CANCELLED: refunded. ABORTED: a tombstone. The reconciler inserts it for a payment that it found
--- neither finished nor under way; whoever inserts first, payment or tombstone, has decided.
+-- CONFIRMED: paid. CANCELLED: refunded. ABORTED: a tombstone, put for an attempt to pay of which nobody knows whether it
+-- will still arrive. Of an attempt and its tombstone, whoever comes first has decided; a later attempt may pass.
 CREATE TABLE reservation (
     id              bigint      PRIMARY KEY,
     user_id         bigint      NOT NULL,
     concert_seat_id bigint      NOT NULL,
     status          text        NOT NULL CONSTRAINT reservation_status CHECK (status IN ('CONFIRMED', 'CANCELLED', 'ABORTED')),
     price           bigint      NOT NULL CONSTRAINT reservation_price_range CHECK (price >= 0),
+    -- Which attempt to pay has decided, counted from 1 by the seat map.
+    attempt         integer     NOT NULL DEFAULT 1 CONSTRAINT reservation_attempt_positive CHECK (attempt > 0),
     created_at      timestamptz NOT NULL DEFAULT now(),
     cancelled_at    timestamptz,
     CONSTRAINT reservation_cancelled_has_time CHECK ((status = 'CANCELLED') = (cancelled_at IS NOT NULL))

@@ -3,15 +3,18 @@
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 user  2 place  3 "1 5", schedules in which the user is known to hold nothing any more
 --       4 "7 9", schedules in which it is known to hold seats  5 ms until the last of those holds ends
+--       6 a schedule: leave the token alone unless a seat was held in it under this token; 0: whatever was held
 -- Returns: {COMPLETED} | {KEPT}, it ends with the last hold | {HOLDING, "11"}, other schedules to look at first
---        | {GONE}, not active any more
+--        | {GONE}, not active any more, or left alone
 
 local user, place, done, held, left = ARGV[1], ARGV[2], ' ' .. ARGV[3] .. ' ', ' ' .. ARGV[4] .. ' ', tonumber(ARGV[5])
 local token = read_token(user)
 if not token or token.place ~= place or token.status ~= 'A' then return { 'GONE' } end
 local now = clock_ms()
+local schedules = redis.call('HGET', holding, user) or ''
+if ARGV[6] ~= '0' and not string.find(' ' .. schedules .. ' ', ' ' .. ARGV[6] .. ' ', 1, true) then return { 'GONE' } end
 local open, unknown = {}, {}
-for schedule in string.gmatch(redis.call('HGET', holding, user) or '', '%d+') do
+for schedule in string.gmatch(schedules, '%d+') do
   if not string.find(done, ' ' .. schedule .. ' ', 1, true) then
     open[#open + 1] = schedule
     if not string.find(held, ' ' .. schedule .. ' ', 1, true) then unknown[#unknown + 1] = schedule end

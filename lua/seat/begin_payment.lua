@@ -2,7 +2,7 @@
 -- KEYS: the schedule's (see map.lua)
 -- ARGV: 1 user  2 reservation
 -- Returns: {MISSING}, load the map first | {UNKNOWN}, not this user's | {LAPSED} | {PAYING}, another request is at it
---        | {SOLD} | {BEGUN, position}
+--        | {SOLD} | {BEGUN, position, number of this attempt to pay}
 
 if not is_loaded() then return { 'MISSING' } end
 local user, reservation = ARGV[1], ARGV[2]
@@ -13,8 +13,9 @@ if not hold or hold.user ~= user then return { 'UNKNOWN' } end
 if hold.status == 'P' then return { 'PAYING' } end
 if hold.status == 'S' then return { 'SOLD' } end
 if hold.status ~= 'H' then return { 'LAPSED' } end
+hold.attempt = hold.attempt + 1
 write_hold(reservation, hold, 'P')
 redis.call('ZREM', lapses, reservation)
 redis.call('ZADD', paying, now, reservation)
 set_seat(hold.position, 'P')
-return { 'BEGUN', hold.position }
+return { 'BEGUN', hold.position, hold.attempt }

@@ -1,12 +1,13 @@
 -- seat.finish_payment: tells the map how a payment ended. Postgres has decided; this script only follows.
 -- KEYS: the schedule's (see map.lua)
--- ARGV: 1 user  2 reservation  3 position  4 PAID | REFUSED (the hold is what it was)
---       | ABORTED (it can never be paid) | SOLD_TO_ANOTHER (nor can anybody pay for its seat)
+-- ARGV: 1 user  2 reservation  3 position  4 attempt  5 PAID | REFUSED (the hold is what it was)
+--       | ABORTED (it can never be paid) | SOLD_TO_ANOTHER (nor can anybody pay for its seat). Unless PAID, only the
+--       attempt that is under way is ended: an older one that comes late changes nothing
 -- Returns: {MISSING}, there is no map, and what is loaded later will be right
 --        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {YIELDED}, the seat is marked as sold
 --        | {GONE}, there was nothing to end
 
-local user, reservation, position, outcome = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local user, reservation, position, attempt, outcome = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', seats) == 0 then return { 'MISSING' } end
 local now = clock_ms()
 local hold = read_hold(reservation)
@@ -16,13 +17,13 @@ if outcome == 'PAID' then
   local holder = redis.call('HGET', by_seat, position)
   local other = holder and holder ~= reservation and read_hold(holder)
   if other then end_hold(holder, other, 'G', 'S', now) end
-  hold = hold or { position = position, user = user, deadline = now }
+  hold = hold or { position = position, user = user, deadline = now, attempt = attempt }
   end_hold(reservation, hold, 'S', 'S', now)
   set_seat(position, 'S')
   return { 'SOLD', count(list_of(user)) }
 end
 
-if not hold or hold.status ~= 'P' then return { 'GONE' } end
+if not hold or hold.status ~= 'P' or hold.attempt ~= attempt then return { 'GONE' } end
 if outcome == 'REFUSED' and hold.deadline > now then
   write_hold(reservation, hold, 'H')
   redis.call('ZREM', paying, reservation)

@@ -24,7 +24,7 @@ if state ~= 'F' then return { 'TAKEN' } end
 local list = list_of(user)
 if count(list) >= most then return { 'LIMIT' } end
 
-local hold = { position = position, user = user, deadline = now + ttl }
+local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }
 write_hold(reservation, hold, 'H')
 redis.call('ZADD', lapses, hold.deadline, reservation)
 redis.call('HSET', by_seat, position, reservation)

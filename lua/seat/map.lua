@@ -3,7 +3,7 @@
 -- KEYS of every seat script, all under one hash tag:
 --   1 seats    STRING  one byte a seat, at the seat's position: F free, H held, P being paid, S sold
 --   2 map      HASH    generation (absent: Redis has not got the map), version (counts changes), loading
---   3 holds    HASH    reservation -> record STATUS:position:user:deadline, ms
+--   3 holds    HASH    reservation -> record STATUS:position:user:deadline:attempt; deadline in ms, attempts to pay
 --   4 lapses   ZSET    reservation -> deadline, ms   the holds that can lapse
 --   5 by_seat  HASH    position -> reservation       whose seat it is now
 --   6 by_user  HASH    user -> "12 15"               the reservations a user holds or is paying for
@@ -26,13 +26,15 @@ end
 local function read_hold(reservation)
   local record = redis.call('HGET', holds, reservation)
   if not record then return nil end
-  local status, position, user, deadline = string.match(record, '^(%u):(%d+):(%d+):(%d+)$')
-  return { status = status, position = position, user = user, deadline = tonumber(deadline) }
+  local status, position, user, deadline, attempt = string.match(record, '^(%u):(%d+):(%d+):(%d+):(%d+)$')
+  return {
+    status = status, position = position, user = user, deadline = tonumber(deadline), attempt = tonumber(attempt)
+  }
 end
 
 local function write_hold(reservation, hold, status)
   redis.call('HSET', holds, reservation,
-    string.format('%s:%s:%s:%.0f', status, hold.position, hold.user, hold.deadline))
+    string.format('%s:%s:%s:%.0f:%.0f', status, hold.position, hold.user, hold.deadline, hold.attempt))
 end
 
 local function set_seat(position, state)

@@ -3,7 +3,8 @@
 -- KEYS: the schedule's (see map.lua)
 -- ARGV: 1 limit  2 age from which a payment is suspicious, ms  3 how long an ended record is kept, ms
 -- Returns: {MISSING}, nothing to do
---        | {SWEPT, freed, holds live, reservation, user, position of each suspicious payment...}
+--        | {SWEPT, freed, holds live, reservation, user, position and attempt of each suspicious
+--          payment...}
 
 if not is_loaded() then return { 'MISSING' } end
 local limit, suspicious, retention = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -19,5 +20,6 @@ for _, reservation in ipairs(redis.call('ZRANGEBYSCORE', paying, '-inf', now - s
   reply[#reply + 1] = reservation
   reply[#reply + 1] = hold.user
   reply[#reply + 1] = hold.position
+  reply[#reply + 1] = hold.attempt
 end
 return reply

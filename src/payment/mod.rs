@@ -2,7 +2,8 @@
 //!
 //! hold → `seat.begin_payment` (nobody can take the seat while money moves) → one statement in Postgres, which alone
 //! decides → `seat.finish_payment`, which follows. Each step is fenced by the reservation id: it is the key of the
-//! reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where.
+//! reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where. And by the attempt's number:
+//! an attempt of which nobody knows whether it will still arrive is stopped by a tombstone, and the next one may pass.
 
 mod http;
 mod reconcile;
@@ -21,9 +22,9 @@ use crate::money::Won;
 use crate::postgres::Postgres;
 use crate::queue::{Completion, Holdings, Presented, Queues, Standing};
 use crate::reservation::ReservationIds;
-use crate::seat::{Begun, Finished, Outcome, Seats};
+use crate::seat::{Attempt, Begun, Finished, Outcome, Seats};
 use crate::store_error::StoreError;
-use store::{Decision, Record};
+use store::{Decision, PayFailure, Record};
 
 /// Payments, and what they need.
 #[derive(Debug)]
@@ -74,6 +75,14 @@ pub struct Paid {
     pub taken: Option<Won>,
 }
 
+/// What became of an attempt.
+enum Carried {
+    /// The money is taken, now or before.
+    Paid(Paid),
+    /// Nothing is taken, and nothing will be by this attempt.
+    Ended(Outcome, PayError),
+}
+
 impl Payments {
     /// Payments run as tasks of `tasks`, so that a shutdown can wait for them.
     #[must_use]
@@ -103,18 +112,22 @@ impl Payments {
         }
         let schedule = self.ids.schedule_of(reservation).await?.ok_or(PayError::NoReservation)?;
         self.require_queue(presented, schedule, reservation).await?;
-        match self.seats.begin_payment(schedule, presented.claim.user, reservation).await? {
-            Begun::Begun { position } => {
-                let decision = self.decide(presented, schedule, reservation, position).await?;
-                self.follow(presented, schedule, reservation, position, decision).await
+        let user = presented.claim.user;
+        match self.seats.begin_payment(schedule, user, reservation).await? {
+            Begun::Begun { position, attempt: number } => {
+                let attempt = Attempt { reservation, user, position, number };
+                let outcome = self.carry_out(schedule, &attempt).await?;
+                self.follow(presented, schedule, &attempt, outcome).await
             }
             // It may be that the money has moved and only Redis does not know yet.
             Begun::Paying => self.replay(presented, reservation).await?.ok_or(PayError::InProgress),
             Begun::Lapsed => self.replay(presented, reservation).await?.ok_or(PayError::Lapsed),
             Begun::Sold | Begun::Unknown => {
                 let paid = self.replay(presented, reservation).await?.ok_or(PayError::NoReservation)?;
-                // The crash that made this a repetition may have kept the token from its end.
-                self.end_token(presented, Holdings::default(), vec![schedule]).await;
+                // The crash that made this a repetition may have kept the token from its end. A later token of the same
+                // user has nothing to do with that sale.
+                let holdings = Holdings { only_if_held_in: Some(schedule), ..Holdings::default() };
+                self.end_token(presented, holdings, vec![schedule]).await;
                 Ok(paid)
             }
         }
@@ -149,77 +162,64 @@ impl Payments {
         })
     }
 
-    /// Asks Postgres, and where its answer was lost, asks again what it decided. An error means that it is not known, or
-    /// that nothing happened; in the former case the seat stays as it is, for the reconciler.
-    async fn decide(
-        &self,
-        presented: &Presented,
-        schedule: ScheduleId,
-        reservation: ReservationId,
-        position: u32,
-    ) -> Result<Decision, PayError> {
-        let user = presented.claim.user;
+    /// Asks Postgres to carry the attempt out. An error means that it is not known what became of it, and that the
+    /// reconciler will find out.
+    async fn carry_out(&self, schedule: ScheduleId, attempt: &Attempt) -> Result<Carried, StoreError> {
         let plan = self.seats.plan(schedule).await?;
-        let Some(seat) = plan.at(position) else {
-            self.seats.finish_payment(schedule, user, reservation, position, Outcome::Aborted).await?;
-            return Err(PayError::NoReservation);
+        let Some(seat) = plan.at(attempt.position) else {
+            return Ok(Carried::Ended(Outcome::Aborted, PayError::NoReservation));
         };
-        let otherwise = match store::pay(&self.postgres, reservation, user, seat.id).await {
-            Ok(paid @ Decision::Paid { .. }) => return Ok(paid),
+        let decision = match store::pay(&self.postgres, attempt, seat.id).await {
+            Ok(Decision::Paid { id, amount }) => return Ok(Carried::Paid(Paid { id, taken: Some(amount) })),
+            Err(PayFailure::NothingHappened(error)) => return Ok(Carried::Ended(Outcome::Refused, error.into())),
             Ok(refusal) => Ok(refusal),
-            Err(store::PayFailure::NothingHappened(error)) => {
-                self.seats.finish_payment(schedule, user, reservation, position, Outcome::Refused).await?;
-                return Err(error.into());
+            Err(PayFailure::Unknown(error)) => {
+                // Whether it will still arrive is decided now: by its tombstone, unless it was there before.
+                store::abort(&self.postgres, attempt, seat.id).await?;
+                Err(error)
             }
-            Err(store::PayFailure::Unknown(error)) => Err(error.into()),
         };
         // A refusal, too, may only mean that the money was taken before, by a payment that Redis has forgotten: then the
         // wallet is short, or the seat is sold, because of this very reservation.
-        match store::find(&self.postgres, reservation).await? {
-            Some(Record { payment: Some(id), .. }) => Ok(Decision::PaidBefore { id }),
-            Some(Record { payment: None, .. }) => Ok(Decision::Aborted),
-            None => otherwise,
+        let record = store::find(&self.postgres, attempt.reservation).await?;
+        if let Some(Record { payment: Some(id), .. }) = record {
+            return Ok(Carried::Paid(Paid { id, taken: None }));
         }
+        let was_aborted = record.is_some_and(|record| record.attempt >= attempt.number);
+        Ok(match decision {
+            Err(error) => Carried::Ended(Outcome::Refused, error.into()),
+            Ok(Decision::SeatSold) => Carried::Ended(Outcome::SoldToAnother, PayError::Taken),
+            Ok(_) if was_aborted => Carried::Ended(Outcome::Refused, PayError::InProgress),
+            Ok(_) => Carried::Ended(Outcome::Refused, PayError::Insufficient),
+        })
     }
 
-    /// Makes Redis follow what Postgres decided. What fails here is mended by the reconciler, or by settling
-    /// the map, so it cannot fail the call.
+    /// Makes Redis follow what Postgres decided. What fails here is mended by the reconciler, or by settling the map, so it
+    /// cannot fail the call.
     async fn follow(
         &self,
         presented: &Presented,
         schedule: ScheduleId,
-        reservation: ReservationId,
-        position: u32,
-        decision: Decision,
+        attempt: &Attempt,
+        carried: Carried,
     ) -> Result<Paid, PayError> {
-        let outcome = match decision {
-            Decision::Paid { .. } | Decision::PaidBefore { .. } => Outcome::Paid,
-            Decision::Insufficient => Outcome::Refused,
-            Decision::SeatSold => Outcome::SoldToAnother,
-            Decision::Aborted => Outcome::Aborted,
+        let (outcome, answer) = match carried {
+            Carried::Paid(paid) => (Outcome::Paid, Ok(paid)),
+            Carried::Ended(outcome, error) => (outcome, Err(error)),
         };
-        let user = presented.claim.user;
-        let finished = self.seats.finish_payment(schedule, user, reservation, position, outcome).await;
+        let finished = self.seats.finish_payment(schedule, attempt, outcome).await;
         if let Err(error) = &finished {
-            tracing::warn!(reservation.id = %reservation, %error, "the seat map lags behind a payment");
+            tracing::warn!(reservation.id = %attempt.reservation, %error, "the seat map lags behind a payment");
         }
-        let paid = match decision {
-            Decision::Paid { id, amount } => Ok(Paid { id, taken: Some(amount) }),
-            Decision::PaidBefore { id } => Ok(Paid { id, taken: None }),
-            Decision::Insufficient => Err(PayError::Insufficient),
-            Decision::SeatSold => Err(PayError::Taken),
-            Decision::Aborted => Err(PayError::Lapsed),
-        };
-        if paid.is_ok() {
-            // The map has just said whether there is more, which saves asking it in the usual case.
-            if matches!(finished, Ok(Finished::Sold { left: 0 })) {
-                let holdings = Holdings { none_in: vec![schedule], ..Holdings::default() };
-                self.end_token(presented, holdings, Vec::new()).await;
-            } else {
-                self.end_token(presented, Holdings::default(), vec![schedule]).await;
-            }
+        let paid = answer?;
+        // The map has just said whether there is more, which saves asking it in the usual case.
+        if matches!(finished, Ok(Finished::Sold { left: 0 })) {
+            let holdings = Holdings { none_in: vec![schedule], ..Holdings::default() };
+            self.end_token(presented, holdings, Vec::new()).await;
+        } else {
+            self.end_token(presented, Holdings::default(), vec![schedule]).await;
         }
-        paid
+        Ok(paid)
     }
 
     /// Ends the token; while its user holds other seats under it, with the last of them. A token that a fault keeps from its
@@ -249,7 +249,10 @@ impl Payments {
                 }
             }
             match self.queues.complete(&presented.queue, &presented.claim, &holdings).await? {
-                Completion::Holding(others) => schedules = others,
+                Completion::Holding(others) => {
+                    schedules = others;
+                    holdings.only_if_held_in = None;
+                }
                 Completion::Completed | Completion::Kept | Completion::Gone => return Ok(()),
             }
         }

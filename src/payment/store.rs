@@ -3,6 +3,7 @@
 use crate::ids::{PaymentId, ReservationId, SeatId, UserId};
 use crate::money::Won;
 use crate::postgres::{Postgres, broken_constraint};
+use crate::seat::Attempt;
 use crate::store_error::StoreError;
 
 /// What Postgres decided.
@@ -10,14 +11,10 @@ use crate::store_error::StoreError;
 pub(super) enum Decision {
     /// Paid, now.
     Paid { id: PaymentId, amount: Won },
-    /// Paid, by an earlier statement; nothing was written.
-    PaidBefore { id: PaymentId },
-    /// The wallet cannot pay; nothing was written.
-    Insufficient,
-    /// The seat has a live reservation already; nothing was written.
+    /// Nothing was written: the wallet cannot pay, or the reservation's row was there already.
+    Refused,
+    /// Nothing was written: the seat has a live reservation already.
     SeatSold,
-    /// This reservation can never be paid; nothing was written.
-    Aborted,
 }
 
 /// Why there is no decision.
@@ -34,40 +31,45 @@ pub(super) enum PayFailure {
 pub(super) struct Record {
     pub(super) user: UserId,
     pub(super) live: bool,
+    /// The attempt that has decided: that paid, or that must not pay any more.
+    pub(super) attempt: i32,
     pub(super) payment: Option<PaymentId>,
 }
 
-/// The payment, one statement and so one transaction and one round trip: debit, reservation, payment, ledger entry, or
-/// none of them. The price is the seat's own.
-pub(super) async fn pay(
-    postgres: &Postgres,
-    reservation: ReservationId,
-    user: UserId,
-    seat: SeatId,
-) -> Result<Decision, PayFailure> {
+/// The payment, one statement and so one transaction and one round trip: reservation, debit, payment, ledger entry, or none
+/// of them. The price is the seat's own. A tombstone stops this attempt and older ones, not later ones.
+///
+/// The balance is looked at first and debited last. Should another payment of the same user come in between, the wallet's
+/// own CHECK undoes this one.
+pub(super) async fn pay(postgres: &Postgres, attempt: &Attempt, seat: SeatId) -> Result<Decision, PayFailure> {
     let write = sqlx::query!(
         "WITH bill AS (
-                 SELECT price FROM concert_seat WHERE id = $3
-             ), debit AS (
-                 UPDATE user_wallet wallet SET balance = wallet.balance - bill.price
-                 FROM bill WHERE wallet.user_id = $2 AND wallet.balance >= bill.price
-                 RETURNING wallet.balance, bill.price
-             ), confirmed AS (
-                 INSERT INTO reservation (id, user_id, concert_seat_id, status, price)
-                 SELECT $1, $2, $3, 'CONFIRMED', price FROM debit
-                 RETURNING id
-             ), paid AS (
-                 INSERT INTO payment_history (reservation_id, user_id, amount)
-                 SELECT confirmed.id, $2, debit.price FROM confirmed, debit
-                 RETURNING id, amount
-             ), entry AS (
-                 INSERT INTO wallet_ledger (user_id, kind, amount, balance_after, payment_history_id)
-                 SELECT $2, 'PAYMENT', -debit.price, debit.balance, paid.id FROM paid, debit
-             )
-             SELECT id, amount FROM paid",
-        reservation.get(),
-        user.get(),
-        seat.get()
+             SELECT seat.price FROM concert_seat seat JOIN user_wallet wallet ON wallet.balance >= seat.price
+             WHERE seat.id = $3 AND wallet.user_id = $2
+         ), confirmed AS (
+             INSERT INTO reservation AS had (id, user_id, concert_seat_id, status, price, attempt)
+             SELECT $1, $2, $3, 'CONFIRMED', price, $4 FROM bill
+             ON CONFLICT (id) DO UPDATE
+                 SET status = 'CONFIRMED', attempt = excluded.attempt, price = excluded.price, created_at = now()
+                 WHERE had.status = 'ABORTED' AND had.attempt < excluded.attempt AND had.user_id = excluded.user_id
+             RETURNING id, price
+         ), debit AS (
+             UPDATE user_wallet wallet SET balance = wallet.balance - confirmed.price
+             FROM confirmed WHERE wallet.user_id = $2
+             RETURNING wallet.balance, confirmed.price
+         ), paid AS (
+             INSERT INTO payment_history (reservation_id, user_id, amount)
+             SELECT $1, $2, price FROM debit
+             RETURNING id, amount
+         ), entry AS (
+             INSERT INTO wallet_ledger (user_id, kind, amount, balance_after, payment_history_id)
+             SELECT $2, 'PAYMENT', -debit.price, debit.balance, paid.id FROM paid, debit
+         )
+         SELECT id, amount FROM paid",
+        attempt.reservation.get(),
+        attempt.user.get(),
+        seat.get(),
+        attempt.number
     )
     .fetch_optional(postgres.pool());
     match postgres.timed("payment.pay", write).await {
@@ -75,11 +77,10 @@ pub(super) async fn pay(
             let id = row.id.try_into().map_err(|error| PayFailure::Unknown(unexpected(error)))?;
             Ok(Decision::Paid { id, amount: Won(row.amount) })
         }
-        Ok(None) => Ok(Decision::Insufficient),
+        Ok(None) => Ok(Decision::Refused),
         Err(error) => match broken_constraint(&error) {
             Some("reservation_seat_live") => Ok(Decision::SeatSold),
-            // The row is there: paid before, or a tombstone. The caller asks which.
-            Some("reservation_pkey") => Err(PayFailure::Unknown(error.into())),
+            Some("user_wallet_balance_range") => Ok(Decision::Refused),
             _ if rolled_back(&error) => Err(PayFailure::NothingHappened(error.into())),
             _ => Err(PayFailure::Unknown(error.into())),
         },
@@ -98,32 +99,31 @@ fn rolled_back(error: &sqlx::Error) -> bool {
 /// What Postgres has for a reservation.
 pub(super) async fn find(postgres: &Postgres, reservation: ReservationId) -> Result<Option<Record>, StoreError> {
     let read = sqlx::query!(
-        "SELECT reservation.user_id, reservation.status = 'CONFIRMED' AS \"live!\", payment.id AS \"payment?\"
-             FROM reservation LEFT JOIN payment_history payment ON payment.reservation_id = reservation.id
-             WHERE reservation.id = $1",
+        "SELECT reservation.user_id, reservation.status = 'CONFIRMED' AS \"live!\", reservation.attempt,
+                payment.id AS \"payment?\"
+         FROM reservation LEFT JOIN payment_history payment ON payment.reservation_id = reservation.id
+         WHERE reservation.id = $1",
         reservation.get()
     )
     .fetch_optional(postgres.pool());
     let Some(row) = postgres.timed("payment.find", read).await? else { return Ok(None) };
     let user = row.user_id.try_into().map_err(unexpected)?;
     let payment = row.payment.map(PaymentId::try_from).transpose().map_err(unexpected)?;
-    Ok(Some(Record { user, live: row.live, payment }))
+    Ok(Some(Record { user, live: row.live, attempt: row.attempt, payment }))
 }
 
-/// Puts a tombstone where a payment would have to put its row, unless the payment was faster.
-pub(super) async fn abort(
-    postgres: &Postgres,
-    reservation: ReservationId,
-    user: UserId,
-    seat: SeatId,
-) -> Result<(), StoreError> {
+/// Puts a tombstone where an attempt would have to put its row, unless the attempt was faster. One that is just being
+/// carried out is waited for.
+pub(super) async fn abort(postgres: &Postgres, attempt: &Attempt, seat: SeatId) -> Result<(), StoreError> {
     let write = sqlx::query!(
-        "INSERT INTO reservation (id, user_id, concert_seat_id, status, price)
-             SELECT $1, $2, id, 'ABORTED', price FROM concert_seat WHERE id = $3
-             ON CONFLICT (id) DO NOTHING",
-        reservation.get(),
-        user.get(),
-        seat.get()
+        "INSERT INTO reservation AS had (id, user_id, concert_seat_id, status, price, attempt)
+         SELECT $1, $2, id, 'ABORTED', price, $4 FROM concert_seat WHERE id = $3
+         ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt
+             WHERE had.status = 'ABORTED' AND had.attempt < excluded.attempt",
+        attempt.reservation.get(),
+        attempt.user.get(),
+        seat.get(),
+        attempt.number
     )
     .execute(postgres.pool());
     postgres.timed("payment.abort", write).await?;

@@ -138,6 +138,8 @@ pub struct Holdings {
     pub some_in: Vec<ScheduleId>,
     /// Time until the last of those holds ends.
     pub left: Duration,
+    /// If set, the token is left alone unless a seat was held in this schedule under it.
+    pub only_if_held_in: Option<ScheduleId>,
 }
 
 /// How ending a token after a payment went.
@@ -283,6 +285,7 @@ pub(super) async fn complete(
     };
     let call = COMPLETE.on(&queue.keys).arg(claim.user.get()).arg(claim.place);
     let call = call.arg(list(&holdings.none_in)).arg(list(&holdings.some_in)).arg(millis(holdings.left));
+    let call = call.arg(holdings.only_if_held_in.map_or(0, ScheduleId::get));
     let mut reply = redis.run(call).await?;
     let word: String = reply.take()?;
     match word.as_str() {

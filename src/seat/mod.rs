@@ -17,7 +17,7 @@ use dashmap::DashMap;
 pub use board::FreeList;
 pub use http::router;
 pub use plan::{Plan, Seat};
-pub use store::{Begun, Finished, Held, Hold, MapAudit, Outcome, Released, Suspicious, Sweep};
+pub use store::{Attempt, Begun, Finished, Held, Hold, MapAudit, Outcome, Released, Sweep};
 
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
@@ -132,18 +132,16 @@ impl Seats {
         self.on_map(&board, begin).await
     }
 
-    /// Tells the map how a payment ended.
+    /// Tells the map how an attempt to pay ended.
     pub async fn finish_payment(
         &self,
         schedule: ScheduleId,
-        user: UserId,
-        reservation: ReservationId,
-        position: u32,
+        attempt: &Attempt,
         outcome: Outcome,
     ) -> Result<Finished, StoreError> {
         let board = self.board(schedule);
         let _changes = board.changing();
-        store::finish_payment(&self.redis, &board.keys, user, reservation, position, outcome).await
+        store::finish_payment(&self.redis, &board.keys, attempt, outcome).await
     }
 
     /// One bounded step of the scheduler for one schedule; none if its map is not in Redis.
@@ -170,7 +168,7 @@ impl Seats {
             if at.and_then(|at| states.get(at)) == Some(&b'S') {
                 continue;
             }
-            self.finish_payment(schedule, sale.user, sale.reservation, sale.position, Outcome::Paid).await?;
+            self.finish_payment(schedule, &sale, Outcome::Paid).await?;
             settled += 1;
         }
         if settled > 0 {

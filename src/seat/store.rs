@@ -96,6 +96,8 @@ pub enum Begun {
     Begun {
         /// Its place in the map.
         position: u32,
+        /// Counts the attempts to pay for this reservation, from 1.
+        attempt: i32,
     },
     /// Another request is paying for it.
     Paying,
@@ -140,15 +142,17 @@ pub enum Finished {
     Missing,
 }
 
-/// A payment that has been under way for suspiciously long.
+/// An attempt to pay for a reservation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Suspicious {
+pub struct Attempt {
     /// For this reservation.
     pub reservation: ReservationId,
     /// By this user.
     pub user: UserId,
     /// For the seat at this place in the map.
     pub position: u32,
+    /// Counts the attempts for this reservation, from 1.
+    pub number: i32,
 }
 
 /// A hold of a user's.
@@ -168,7 +172,7 @@ pub struct Sweep {
     /// Holds that live, those being paid included.
     pub live: u32,
     /// For the reconciler.
-    pub suspicious: Vec<Suspicious>,
+    pub suspicious: Vec<Attempt>,
 }
 
 /// A seat map's invariants at one instant.
@@ -289,7 +293,7 @@ pub(super) async fn begin_payment(
     let mut reply = redis.run(BEGIN_PAYMENT.on(keys).arg(user.get()).arg(reservation.get())).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
     match word.as_str() {
-        "BEGUN" => Ok(Some(Begun::Begun { position: reply.parse()? })),
+        "BEGUN" => Ok(Some(Begun::Begun { position: reply.parse()?, attempt: reply.take()? })),
         "PAYING" => Ok(Some(Begun::Paying)),
         "SOLD" => Ok(Some(Begun::Sold)),
         "LAPSED" => Ok(Some(Begun::Lapsed)),
@@ -301,9 +305,7 @@ pub(super) async fn begin_payment(
 pub(super) async fn finish_payment(
     redis: &Redis,
     keys: &ScheduleKeys,
-    user: UserId,
-    reservation: ReservationId,
-    position: u32,
+    attempt: &Attempt,
     outcome: Outcome,
 ) -> Result<Finished, StoreError> {
     let outcome = match outcome {
@@ -312,7 +314,8 @@ pub(super) async fn finish_payment(
         Outcome::Aborted => "ABORTED",
         Outcome::SoldToAnother => "SOLD_TO_ANOTHER",
     };
-    let call = FINISH_PAYMENT.on(keys).arg(user.get()).arg(reservation.get()).arg(position).arg(outcome);
+    let call = FINISH_PAYMENT.on(keys).arg(attempt.user.get()).arg(attempt.reservation.get());
+    let call = call.arg(attempt.position).arg(attempt.number).arg(outcome);
     let mut reply = redis.run(call).await?;
     let word: String = reply.take()?;
     match word.as_str() {
@@ -339,9 +342,9 @@ pub(super) async fn sweep(
     }
     let (freed, live) = (reply.take()?, reply.take()?);
     let rest: Vec<String> = reply.rest()?;
-    let suspicious = rest.chunks_exact(3).filter_map(|found| {
-        let (reservation, user, position) = (found[0].parse().ok()?, found[1].parse().ok()?, found[2].parse().ok()?);
-        Some(Suspicious { reservation, user, position })
+    let suspicious = rest.chunks_exact(4).filter_map(|found| {
+        let (reservation, user) = (found[0].parse().ok()?, found[1].parse().ok()?);
+        Some(Attempt { reservation, user, position: found[2].parse().ok()?, number: found[3].parse().ok()? })
     });
     Ok(Some(Sweep { freed, live, suspicious: suspicious.collect() }))
 }
@@ -373,18 +376,10 @@ pub(super) async fn plan(postgres: &Postgres, schedule: ScheduleId) -> Result<Pl
     Ok(Plan::new(seats.collect()))
 }
 
-/// A seat that is sold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sold {
-    pub(super) position: u32,
-    pub(super) reservation: ReservationId,
-    pub(super) user: UserId,
-}
-
-/// The seats that are sold, with whom they are sold to.
-pub(super) async fn sales(postgres: &Postgres, schedule: ScheduleId) -> Result<Vec<Sold>, StoreError> {
+/// The seats that are sold, as the attempts that paid for them.
+pub(super) async fn sales(postgres: &Postgres, schedule: ScheduleId) -> Result<Vec<Attempt>, StoreError> {
     let read = sqlx::query!(
-        "SELECT seat.position, reservation.id, reservation.user_id
+        "SELECT seat.position, reservation.id, reservation.user_id, reservation.attempt
          FROM concert_seat seat
          JOIN reservation ON reservation.concert_seat_id = seat.id AND reservation.status = 'CONFIRMED'
          WHERE seat.concert_schedule_id = $1",
@@ -394,7 +389,7 @@ pub(super) async fn sales(postgres: &Postgres, schedule: ScheduleId) -> Result<V
     let rows = postgres.timed("seat.sales", read).await?;
     let sold = rows.into_iter().filter_map(|row| {
         let (reservation, user) = (row.id.try_into().ok()?, row.user_id.try_into().ok()?);
-        Some(Sold { position: row.position.try_into().ok()?, reservation, user })
+        Some(Attempt { reservation, user, position: row.position.try_into().ok()?, number: row.attempt })
     });
     Ok(sold.collect())
 }

@@ -3,22 +3,25 @@
 use std::time::Duration;
 
 use onsale::ids::ReservationId;
-use onsale::seat::{Begun, Suspicious};
+use onsale::seat::{Attempt, Begun};
 use sqlx::PgPool;
 
 use crate::support::{SLACK, TestApp, at_once, block_on, eventually, schedule, user};
 
 const PRICE: i64 = 200_000;
 
-/// What the payment writes, all or nothing, as its own statement does.
+/// What the first attempt to pay writes, all or nothing, as its own statement does.
 const PAY: &str = "
-    WITH debit AS (
-        UPDATE user_wallet SET balance = balance - 200000 WHERE user_id = $2 AND balance >= 200000 RETURNING balance
-    ), confirmed AS (
-        INSERT INTO reservation (id, user_id, concert_seat_id, status, price)
-        SELECT $1, $2, $3, 'CONFIRMED', 200000 FROM debit RETURNING id
+    WITH confirmed AS (
+        INSERT INTO reservation AS had (id, user_id, concert_seat_id, status, price, attempt)
+        SELECT $1, $2, $3, 'CONFIRMED', 200000, 1 FROM user_wallet WHERE user_id = $2 AND balance >= 200000
+        ON CONFLICT (id) DO UPDATE SET status = 'CONFIRMED', attempt = excluded.attempt
+            WHERE had.status = 'ABORTED' AND had.attempt < excluded.attempt
+        RETURNING id
+    ), debit AS (
+        UPDATE user_wallet SET balance = balance - 200000 FROM confirmed WHERE user_id = $2 RETURNING balance
     ), paid AS (
-        INSERT INTO payment_history (reservation_id, user_id, amount) SELECT id, $2, 200000 FROM confirmed RETURNING id
+        INSERT INTO payment_history (reservation_id, user_id, amount) SELECT $1, $2, 200000 FROM debit RETURNING id
     )
     INSERT INTO wallet_ledger (user_id, kind, amount, balance_after, payment_history_id)
     SELECT $2, 'PAYMENT', -200000, debit.balance, paid.id FROM paid, debit";
@@ -42,9 +45,9 @@ impl Abandoned {
     }
 
     /// What the sweep finds.
-    fn found(&self) -> Suspicious {
+    fn found(&self) -> Attempt {
         let position = u32::try_from(self.seat - 1).unwrap();
-        Suspicious { reservation: id(self.reservation), user: user(self.user), position }
+        Attempt { reservation: id(self.reservation), user: user(self.user), position, number: 1 }
     }
 
     /// The statement of the payment that began; whether it took the money.
@@ -89,23 +92,25 @@ fn what_is_paid_is_sold() {
 }
 
 #[test]
-fn what_is_not_paid_is_free_and_can_never_be_paid() {
+fn what_is_not_paid_is_held_again_and_the_late_attempt_takes_nothing() {
     block_on(async {
         let app = TestApp::without_jobs(&[]).await;
         let abandoned = Abandoned::begin(&app, 1, 1).await;
         for _ in 0..2 {
             app.app.payments.reconcile(schedule(1), abandoned.found()).await.unwrap();
-            assert_eq!((state(&app, 1).await, &*row(&app, abandoned.reservation).await), ('F', "ABORTED"));
+            assert_eq!((state(&app, 1).await, &*row(&app, abandoned.reservation).await), ('H', "ABORTED"));
         }
-        let late = abandoned.pay_late(app.pool()).await.unwrap_err();
-        assert_eq!(late.as_database_error().and_then(|error| error.constraint()), Some("reservation_pkey"));
-        app.pay(&abandoned.token, abandoned.reservation).await.assert_error(409, "RESERVATION_EXPIRED");
+        assert_eq!(abandoned.pay_late(app.pool()).await.ok(), Some(false));
         assert_eq!(app.balance(1).await, PRICE, "nothing was taken");
+        app.hold(&app.enter(2).await, 1, 1).await.assert_error(409, "SEAT_TAKEN");
 
-        app.charge(2, PRICE).await.data();
-        let next = app.enter(2).await;
-        let reservation = app.hold(&next, 1, 1).await.reservation();
-        app.pay(&next, reservation).await.payment();
+        let payment = app.pay(&abandoned.token, abandoned.reservation).await.payment();
+        assert_eq!((app.balance(1).await, &*row(&app, abandoned.reservation).await), (0, "CONFIRMED"));
+        app.charge(1, PRICE).await.data();
+        assert_eq!(abandoned.pay_late(app.pool()).await.ok(), Some(false), "not even now");
+        app.app.payments.reconcile(schedule(1), abandoned.found()).await.unwrap();
+        assert_eq!(app.pay(&abandoned.token, abandoned.reservation).await.payment(), payment);
+        assert_eq!((app.balance(1).await, state(&app, 1).await), (PRICE, 'S'));
         app.audit().await;
     });
 }
@@ -114,7 +119,7 @@ fn what_is_not_paid_is_free_and_can_never_be_paid() {
 fn payment_or_tombstone_whoever_is_first() {
     block_on(async {
         let app = std::sync::Arc::new(TestApp::without_jobs(&["--user-writes-per-second", "0"]).await);
-        let (mut sold, mut free) = (0, 0);
+        let (mut sold, mut held) = (0, 0);
         for round in 1..=10 {
             let abandoned = std::sync::Arc::new(Abandoned::begin(&app, round, round).await);
             let both = [true, false].map(|pays| {
@@ -123,7 +128,7 @@ fn payment_or_tombstone_whoever_is_first() {
                     if pays {
                         // Which of the two is faster varies from round to round.
                         tokio::time::sleep(Duration::from_micros(400 * round.unsigned_abs())).await;
-                        return abandoned.pay_late(app.pool()).await.is_ok();
+                        return matches!(abandoned.pay_late(app.pool()).await, Ok(true));
                     }
                     app.app.payments.reconcile(schedule(1), abandoned.found()).await.is_ok()
                 }
@@ -135,11 +140,11 @@ fn payment_or_tombstone_whoever_is_first() {
                 sold += 1;
                 assert_eq!((balance, seat), (0, 'S'), "round {round}");
             } else {
-                free += 1;
-                assert_eq!((balance, seat), (PRICE, 'F'), "round {round}");
+                held += 1;
+                assert_eq!((balance, seat), (PRICE, 'H'), "round {round}");
             }
         }
-        assert_eq!(sold + free, 10);
+        assert_eq!(sold + held, 10);
         app.audit().await;
     });
 }
@@ -152,7 +157,7 @@ fn the_scheduler_finds_them() {
         paid.pay_late(app.pool()).await.unwrap();
         // However long ago the hold would have lapsed, a payment under way keeps the seat.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        assert_eq!((state(&app, 1).await, state(&app, 2).await), ('P', 'P'));
+        assert_eq!(state(&app, 2).await, 'P');
         let settled = async || (state(&app, 1).await, state(&app, 2).await) == ('S', 'F');
         eventually("both are settled", Duration::from_secs(5) + 2 * SLACK, settled).await;
         app.pay(&paid.token, paid.reservation).await.payment();

@@ -9,6 +9,14 @@ use crate::support::{LARGEST_BODY, SLACK, TestApp, block_on, eventually, schedul
 
 const PAY: &str = "/api/v1/payment/concert";
 
+/// Statements of this database that wait for a lock.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
+/// Cuts the connections of those.
+const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 /// Time-outs that outlast what these tests let a payment wait for.
 const PATIENT: [&str; 4] = ["--postgres-timeout-ms", "10000", "--request-timeout-ms", "15000"];
 
@@ -272,6 +280,46 @@ fn a_token_that_has_paid_ends_with_its_last_hold_when_that_lapses() {
         let ended = async || app.rank(&token).await.data()["status"] == "EXPIRED";
         eventually("the token ends", Duration::from_secs(2) + SLACK, ended).await;
         app.hold(&token, 1, 2).await.assert_error(401, "TOKEN_EXPIRED");
+        app.audit().await;
+    });
+}
+
+#[test]
+fn repeating_an_old_payment_takes_nothing_from_a_new_token() {
+    block_on(async {
+        let app = TestApp::start().await;
+        app.charge(1, 1_000_000).await.data();
+        let old = app.enter(1).await;
+        let reservation = app.hold(&old, 1, 1).await.reservation();
+        let payment = app.pay(&old, reservation).await.payment();
+
+        let new = app.enter(1).await;
+        assert_eq!(app.pay(&new, reservation).await.payment(), payment);
+        assert_eq!(app.rank(&new).await.data()["status"], "ACTIVE");
+        app.hold(&new, 1, 2).await.reservation();
+        app.audit().await;
+    });
+}
+
+#[test]
+fn a_payment_whose_connection_is_cut_leaves_the_hold_as_it_was() {
+    block_on(async {
+        let app = TestApp::start().await;
+        app.charge(1, PRICE).await.data();
+        let token = app.enter(1).await;
+        let reservation = app.hold(&token, 1, 1).await.reservation();
+        let lock = app.lock_wallet(1).await;
+        let cut = async {
+            let waits = async || app.number(WAITING).await == 1;
+            eventually("the payment waits for the lock", SLACK, waits).await;
+            app.number(CUT).await;
+            lock.release().await;
+        };
+        let (answer, ()) = tokio::join!(app.pay(&token, reservation), cut);
+        answer.assert_error(503, "UNAVAILABLE");
+        assert_eq!(app.balance(1).await, PRICE);
+        app.pay(&token, reservation).await.payment();
+        assert_eq!(app.balance(1).await, 0);
         app.audit().await;
     });
 }

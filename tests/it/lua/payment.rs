@@ -7,7 +7,7 @@ use crate::support::block_on;
 async fn paying() -> SeatBench {
     let seats = SeatBench::of("FFF").await;
     seats.hold(1, 10, 0).await;
-    assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0"]);
+    assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0", "1"]);
     seats
 }
 
@@ -21,7 +21,7 @@ fn begin_payment_is_for_the_holder_once_and_in_time() {
         assert_eq!(seats.begin(2, 10).await, ["UNKNOWN"], "another's");
         assert_eq!(seats.begin(1, 99).await, ["UNKNOWN"]);
         assert_eq!(seats.states().await, "FFH");
-        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "2"]);
+        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "2", "1"]);
         assert_eq!(seats.begin(1, 10).await, ["PAYING"]);
         assert_eq!((seats.states().await, seats.status(10).await), ("FFP".into(), "P".into()));
         assert_eq!(seats.one("EXISTS lapses").await, "0");
@@ -90,13 +90,21 @@ fn a_payment_under_way_has_no_time_limit() {
 fn a_refused_payment_leaves_the_hold_as_it_was() {
     block_on(async {
         let seats = paying().await;
-        let deadline = seats.one("HGET holds 10").await.rsplit(':').next().unwrap().to_owned();
+        let deadline = seats.one("HGET holds 10").await.split(':').nth(3).unwrap().to_owned();
         assert_eq!(seats.finish(1, 10, 0, "REFUSED").await, ["HELD"]);
         assert_eq!(seats.one("ZSCORE lapses 10").await, deadline, "to the same deadline");
         assert_eq!(seats.one("EXISTS paying").await, "0");
-        assert_eq!(seats.one("HGET holds 10").await, format!("H:0:1:{deadline}"));
+        assert_eq!(seats.one("HGET holds 10").await, format!("H:0:1:{deadline}:1"));
         assert_eq!(seats.audit(0).await, ["AUDITED", "HFF", "0", "0"]);
-        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0"], "and can be paid again");
+        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0", "2"], "and can be paid again");
+        for outcome in ["REFUSED", "ABORTED", "SOLD_TO_ANOTHER"] {
+            assert_eq!(
+                seats.finish(1, 10, 0, outcome).await,
+                ["GONE"],
+                "the first attempt's end comes late: {outcome}"
+            );
+        }
+        assert_eq!(seats.finish_attempt(2, 1, 10, 0, "REFUSED").await, ["HELD"]);
     });
 }
 

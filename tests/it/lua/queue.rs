@@ -176,7 +176,8 @@ fn complete_ends_a_token_that_holds_nothing_more() {
         assert_eq!(queue.one("HGET holding 1").await, "1 5");
         let left = queue.one("ZSCORE active 1").await.parse::<i64>().unwrap() - queue.now_us().await / 1000;
         assert!((1_000..=2_000).contains(&left), "it ends with the last hold: {left}");
-        assert_eq!(queue.complete(1, 101, "15 5 1").await, ["COMPLETED"]);
+        assert_eq!(queue.complete_if_held_in(7, 1, 101).await, ["GONE"], "it has nothing to do with 7");
+        assert_eq!(queue.complete_if_held_in(5, 1, 101).await, ["COMPLETED"]);
         assert_eq!(queue.complete(1, 101, "15 5 1").await, ["GONE"]);
         queue.assert_said_all("queue.complete");
 

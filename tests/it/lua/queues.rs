@@ -81,12 +81,17 @@ impl QueueBench {
     }
 
     pub async fn complete(&self, user: u64, place: u64, done: &str) -> Vec<String> {
-        self.run("complete", &[&user.to_string(), &place.to_string(), done, "", "0"]).await
+        self.run("complete", &[&user.to_string(), &place.to_string(), done, "", "0", "0"]).await
     }
 
     /// With seats still held in these schedules for so many ms.
     pub async fn complete_later(&self, user: u64, place: u64, held: &str, left: u64) -> Vec<String> {
-        self.run("complete", &[&user.to_string(), &place.to_string(), "", held, &left.to_string()]).await
+        self.run("complete", &[&user.to_string(), &place.to_string(), "", held, &left.to_string(), "0"]).await
+    }
+
+    /// Only if a seat was held in this schedule.
+    pub async fn complete_if_held_in(&self, schedule: u64, user: u64, place: u64) -> Vec<String> {
+        self.run("complete", &[&user.to_string(), &place.to_string(), "1 5 15", "", "0", &schedule.to_string()]).await
     }
 
     pub async fn audit(&self) -> Vec<String> {

@@ -36,7 +36,7 @@ fn a_hold_is_written_everywhere_and_a_refusal_nowhere() {
         assert_eq!(seats.ask("HMGET by_seat 0 1 2").await, ["12", "nil", "10"]);
         assert_eq!(seats.one("HGET by_user 1").await, "10 12");
         let deadline = seats.one("ZSCORE lapses 10").await;
-        assert_eq!(seats.one("HGET holds 10").await, format!("H:2:1:{deadline}"));
+        assert_eq!(seats.one("HGET holds 10").await, format!("H:2:1:{deadline}:0"));
         let before = seats.snapshot().await;
         for (user, position) in [(1, 2), (2, 2), (1, 1), (2, 3), (2, 4)] {
             assert_ne!(seats.hold(user, 30, position).await[0], "HELD");
@@ -51,7 +51,7 @@ fn a_seat_being_paid_is_taken_for_others_and_had_by_its_own() {
         let mut seats = SeatBench::of("FFF").await;
         seats.most = 1;
         seats.hold(1, 10, 0).await;
-        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0"]);
+        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0", "1"]);
         seats.outlive(10).await;
         assert_eq!(seats.hold(2, 20, 0).await, ["TAKEN"]);
         assert_eq!(seats.hold(1, 11, 0).await, ["AGAIN", "10", "0"], "past its time, but being paid");
@@ -222,7 +222,7 @@ fn sweep_frees_forgets_and_names_the_suspicious() {
         assert_eq!(seats.states().await, "PHFFF");
         seats.assert_ended(4, 40, "L").await;
         seats.suspicious = 1;
-        assert_eq!(seats.sweep().await, ["SWEPT", "0", "2", "10", "1", "0"]);
+        assert_eq!(seats.sweep().await, ["SWEPT", "0", "2", "10", "1", "0", "1"]);
         seats.assert_said_all("seat.sweep");
 
         seats.retention = 1;
@@ -270,7 +270,7 @@ fn audit_finds_holds_without_an_end_and_payments_that_are_stuck() {
         seats.ask("SETRANGE seats 2 H").await;
         assert_eq!(seats.audit(60_000).await[2], "3", "a seat held by nobody");
         seats.ask("ZADD paying 5 11").await;
-        seats.ask("HSET holds 11 G:1:1:5").await;
+        seats.ask("HSET holds 11 G:1:1:5:0").await;
         assert_eq!(seats.audit(60_000).await[2], "3", "a hold that has ended, and its seat is not free");
         seats.assert_said_all("seat.audit");
     });

@@ -79,9 +79,22 @@ impl SeatBench {
         self.run("begin_payment", &[&user.to_string(), &reservation.to_string()]).await
     }
 
+    /// Ends the first attempt to pay.
     pub async fn finish(&self, user: u64, reservation: u64, position: u64, outcome: &str) -> Vec<String> {
-        let [user, reservation, position] = [user, reservation, position].map(|number| number.to_string());
-        self.run("finish_payment", &[&user, &reservation, &position, outcome]).await
+        self.finish_attempt(1, user, reservation, position, outcome).await
+    }
+
+    pub async fn finish_attempt(
+        &self,
+        attempt: u64,
+        user: u64,
+        reservation: u64,
+        position: u64,
+        outcome: &str,
+    ) -> Vec<String> {
+        let numbers = [user, reservation, position, attempt].map(|number| number.to_string());
+        let [user, reservation, position, attempt] = &numbers;
+        self.run("finish_payment", &[user, reservation, position, attempt, outcome]).await
     }
 
     pub async fn sweep(&self) -> Vec<String> {
@@ -107,8 +120,9 @@ impl SeatBench {
     /// Moves a hold's deadline to 1970.
     pub async fn outlive(&self, reservation: u64) {
         let record = self.one(&format!("HGET holds {reservation}")).await;
-        let (rest, _) = record.rsplit_once(':').unwrap();
-        self.ask(&format!("HSET holds {reservation} {rest}:5")).await;
+        let mut fields: Vec<_> = record.split(':').collect();
+        fields[3] = "5";
+        self.ask(&format!("HSET holds {reservation} {}", fields.join(":"))).await;
         self.ask(&format!("ZADD lapses XX 5 {reservation}")).await;
     }
 
