@@ -265,7 +265,8 @@ fn complaint(error: &clap::Error) -> String {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
-    let Some(option) = text(ContextKind::InvalidArg) else {
+    let option = text(ContextKind::InvalidArg).filter(|_| error.kind() != ErrorKind::UnknownArgument);
+    let Some(option) = option else {
         let rendered = error.render().to_string();
         return rendered.lines().next().unwrap_or_default().to_owned();
     };

@@ -16,6 +16,9 @@ use crate::seat::Seats;
 
 const LARGEST_PAGE: usize = 100;
 
+/// Far beyond any programme.
+const FURTHEST_PAGE: usize = 1_000_000_000;
+
 /// `/api/v1/concerts` and `/api/v1/concerts/{concertId}/schedules`.
 pub fn router<S>() -> Router<S>
 where
@@ -59,7 +62,7 @@ async fn programme(
     Query(asked): Query<Page>,
 ) -> Result<Success<ProgrammeView>, ApiError> {
     let (page, size) = (asked.page.unwrap_or(1), asked.size.unwrap_or(20));
-    if page == 0 || !(1..=LARGEST_PAGE).contains(&size) {
+    if !(1..=FURTHEST_PAGE).contains(&page) || !(1..=LARGEST_PAGE).contains(&size) {
         return Err(ApiError::invalid("page counts from 1, size is from 1 to 100."));
     }
     let programme = concerts.programme();

@@ -82,7 +82,7 @@ async fn serve_on(
     };
     let serve_settings = ServeSettings { stores: stores.clone(), service: settings.service.clone(), token_key };
     let server = Server::bind(&serve_settings).await?;
-    greet(server.api_address()?, server.metrics_address()?, &stores, home.folder())?;
+    greet(server.api_address()?, server.metrics_address()?, &stores, home)?;
     let serving = server.run(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
@@ -134,9 +134,11 @@ fn kept_token_key(folder: &Path) -> io::Result<Secret> {
     key.ok_or_else(|| io::Error::other(format!("{} is damaged: remove it for a new key", path.display())))
 }
 
-fn greet(api: SocketAddr, metrics: SocketAddr, stores: &StoreSettings, folder: &Path) -> io::Result<()> {
+fn greet(api: SocketAddr, metrics: SocketAddr, stores: &StoreSettings, home: &Home) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let (redis, postgres, folder) = (&stores.redis_url, &stores.database_url, folder.display());
+    let (redis, postgres) = (&stores.redis_url, &stores.database_url);
+    let (data, key) = (home.data().display(), home.folder().join("token-key"));
+    let key = key.display();
     writeln!(
         out,
         "
@@ -144,7 +146,8 @@ fn greet(api: SocketAddr, metrics: SocketAddr, stores: &StoreSettings, folder: &
   metrics        http://{metrics}/metrics
   Redis          {redis}
   PostgreSQL     {postgres}
-  data           {folder}
+  data           {data}
+  token key      {key}
 
   Try:  curl -X POST -H 'userId: 1' http://{api}/api/v1/queues/token
 

@@ -1,16 +1,21 @@
 //! The extractors, each of which fails with the contract's own error. To name one in a handler is to make the check.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, ErrorCode, RateLimits};
 use crate::ids::{Id, UserId};
+
+/// How long a body may take to arrive; it is small.
+const BODY_PATIENCE: Duration = Duration::from_millis(1200);
 
 /// The largest body, in bytes.
 pub const BODY_LIMIT: usize = 16 * 1024;
@@ -122,12 +127,18 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
     if kind.eq_ignore_ascii_case("application/json") { Some("application/json") } else { Some(kind) }
 }
 
-async fn read_body(request: Request) -> Result<bytes::Bytes, ApiError> {
-    match Limited::new(request.into_body(), BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(ApiError::new(ErrorCode::PayloadTooLarge, format!("The body is over {BODY_LIMIT} bytes.")))
-        }
-        Err(_) => Err(ApiError::invalid("The body did not arrive whole.")),
+/// A body that says it is too large is refused before it is read, and one that dawdles before the request's own time is up,
+/// which would look like a fault of ours.
+async fn read_body(request: Request) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("The body is over {BODY_LIMIT} bytes."));
+    let declared = single_header(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(too_large());
+    }
+    let body = Limited::new(request.into_body(), BODY_LIMIT).collect();
+    match tokio::time::timeout(BODY_PATIENCE, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+        Ok(Err(_)) | Err(_) => Err(ApiError::invalid("The body did not arrive whole, or not in time.")),
     }
 }

@@ -141,6 +141,9 @@ impl Postgres {
 }
 
 fn connect_options(settings: &PostgresSettings) -> Result<PgConnectOptions, ConnectError> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| settings.url.starts_with(scheme)) {
+        return Err(ConnectError::Address(sqlx::Error::Configuration("not a postgres:// address".into())));
+    }
     let options = PgConnectOptions::from_str(&settings.url).map_err(ConnectError::Address)?;
     Ok(options.application_name("onsale"))
 }

@@ -34,11 +34,16 @@ pub enum ConnectError {
     #[error("REDIS_URL takes redis://host:port, rediss://host:port, or several with commas for a cluster: {0}")]
     Address(String),
     /// Nobody answers there.
-    #[error("Redis does not answer at REDIS_URL")]
+    #[error("Redis does not answer at REDIS_URL as it should: {cause}", cause = source_of(.0))]
     Unreachable(#[source] StoreError),
     /// It may throw away holds and tokens when memory runs short.
     #[error("Redis evicts keys when memory is short (maxmemory-policy {0}): set maxmemory-policy noeviction")]
     Evicts(String),
+}
+
+fn source_of(error: &StoreError) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.last().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Redis, shared by the whole program.

@@ -21,12 +21,25 @@ pub enum Output {
 )]
 pub struct BadFilter(String);
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A level alone, or targets with levels. Left to itself, tracing takes a misspelt level for a target, and is silent.
+fn is_sound(filter: &str) -> bool {
+    let is_level = |text: &str| LEVELS.contains(&text.to_ascii_lowercase().as_str());
+    filter.split(',').all(|directive| match directive.rsplit_once('=') {
+        Some((target, level)) => !target.is_empty() && is_level(level),
+        None => is_level(directive),
+    })
+}
+
 /// Starts logging. A second start in one process changes nothing.
 pub fn start_logs(filter: &str, output: Output) -> Result<(), BadFilter> {
-    // The scheduler tells of its own starting at `info`.
-    let parsed = EnvFilter::builder()
-        .parse(format!("tokio_cron_scheduler=warn,{filter}"))
-        .map_err(|_| BadFilter(filter.to_owned()))?;
+    if !is_sound(filter) {
+        return Err(BadFilter(filter.to_owned()));
+    }
+    // At `info` the scheduler tells of its own starting, and sqlx of what Postgres found unremarkable.
+    let quieter = format!("tokio_cron_scheduler=warn,sqlx=warn,{filter}");
+    let parsed = EnvFilter::builder().parse(quieter).map_err(|_| BadFilter(filter.to_owned()))?;
     let writer = match output {
         Output::Stdout => BoxMakeWriter::new(stdout),
         Output::Stderr => BoxMakeWriter::new(stderr),
@@ -43,4 +56,19 @@ pub fn start_logs(filter: &str, output: Output) -> Result<(), BadFilter> {
         lines.json().flatten_event(true).with_span_list(false).try_init()
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_no_filter() {
+        for sound in ["info", "WARN", "off", "onsale=debug", "warn,onsale::queue=trace"] {
+            assert!(is_sound(sound), "{sound}");
+        }
+        for unsound in ["", "loud", "inf", "onsale", "onsale=", "=info", "a=b=c", "info,"] {
+            assert!(!is_sound(unsound), "{unsound}");
+        }
+    }
 }
