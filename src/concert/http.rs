@@ -16,8 +16,8 @@ use crate::seat::Seats;
 
 const LARGEST_PAGE: usize = 100;
 
-/// Far beyond any programme.
-const FURTHEST_PAGE: usize = 1_000_000_000;
+/// The last that a JSON number holds exactly, since the answer repeats it.
+const FURTHEST_PAGE: usize = 9_007_199_254_740_991;
 
 /// `/api/v1/concerts` and `/api/v1/concerts/{concertId}/schedules`.
 pub fn router<S>() -> Router<S>

@@ -5,13 +5,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{PRICE, assert_fields};
-use crate::support::{LARGEST_BODY, SLACK, TestApp, block_on, eventually, schedule};
+use crate::support::{LARGEST_BODY, SLACK, TestApp, WAITING, block_on, eventually, schedule};
 
 const PAY: &str = "/api/v1/payment/concert";
-
-/// Statements of this database that wait for a lock.
-const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// Cuts the connections of those.
 const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity

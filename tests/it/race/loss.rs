@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::{CROWD, two_instances};
-use crate::support::{Answer, SLACK, TestApp, WalletLock, at_once, block_on, eventually, schedule};
+use crate::support::{Answer, SLACK, TestApp, WAITING, WalletLock, at_once, block_on, eventually, schedule};
 
 const BUYERS: i64 = 12;
 const SCHEDULE: i64 = 1;
@@ -172,16 +172,19 @@ fn a_payment_under_way_wins_over_a_hold_that_came_after_the_loss() {
 }
 
 #[test]
-fn a_payment_that_came_after_the_loss_may_win_too() {
+fn a_payment_that_came_after_the_loss_waits_for_the_one_under_way() {
     block_on(async {
         let app = Arc::new(TestApp::with(&CROWD).await);
         let (paying, lock, second, held) = two_hold_one_seat(&app).await;
-        app.pay(&second, held).await.payment();
-        lock.release().await;
-        let refused = paying.await.unwrap();
-        assert!(["SEAT_TAKEN", "RESERVATION_EXPIRED"].contains(&refused.code()), "{refused:?}");
-        assert_eq!((app.balance(1).await, app.balance(2).await), (PRICE, 0));
-        assert_eq!(state(&app).await, 'S');
+        let release = async {
+            let both_wait = async || app.number(WAITING).await == 2;
+            eventually("both payments wait", SLACK, both_wait).await;
+            lock.release().await;
+        };
+        let (refused, ()) = tokio::join!(app.pay(&second, held), release);
+        refused.assert_error(409, "SEAT_TAKEN");
+        paying.await.unwrap().payment();
+        assert_eq!((app.balance(1).await, app.balance(2).await, state(&app).await), (0, PRICE, 'S'));
         app.audit().await;
     });
 }

@@ -11,5 +11,5 @@ pub use app::{Answer, TestApp, schedule, serve_settings, user};
 pub use ask::LARGEST_BODY;
 pub use outage::{OwnServers, kill_at_once};
 pub use servers::{ONSALE, block_on, servers};
-pub use stores::WalletLock;
+pub use stores::{WAITING, WalletLock};
 pub use wait::{SLACK, at_once, eventually};

@@ -12,6 +12,10 @@ use super::TestApp;
 /// Redis is emptied in one script, as by FLUSHALL, but only of one app's keys.
 const FORGET: &str = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
 
+/// Statements of this database that wait for a lock.
+pub const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+
 /// A wallet's row, held.
 pub struct WalletLock(PgConnection);
 
