@@ -1,6 +1,6 @@
 //! The steps there are, and their names: those of the scripts and statements.
 
-use crate::world::{Reconciler, State, Step, World};
+use crate::world::{Payer, Reconciler, State, Step, World};
 
 /// A step. Steps of a request carry the place of the request among those under way, others the reservation id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,15 +11,19 @@ pub enum Action {
     Request(usize),
     BeginPayment(usize),
     Pay(usize),
+    /// The tombstone of a request for its own attempt.
+    Abort(usize),
     Find(usize),
     FinishPayment(usize),
     /// Frees what has lapsed.
     Sweep,
     /// Names a payment as suspicious: at any age, since an instance can be stopped for any time.
     SweepNames(usize),
-    Abort(usize),
+    ReconcilerAborts(usize),
     ReconcilerFinds(usize),
     ReconcilerFinishes(usize),
+    /// The job that marks what the map has missed.
+    Settle(usize),
     Sold(usize),
     Load(usize),
     SoldAgain(usize),
@@ -28,10 +32,15 @@ pub enum Action {
     Crash(usize),
     CrashAfterSending(usize),
     AnswerLost(usize),
-    PayLate(usize),
-    PayNever(usize),
+    AbortLost(usize),
+    /// Late statements: with the attempt.
+    PayLate(usize, u8),
+    PayNever(usize, u8),
+    AbortLate(usize, u8),
+    AbortNever(usize, u8),
     FinishLost(usize),
     CrashReconciler(usize),
+    ReconcilerAbortLost(usize),
     CrashLoader(usize),
     RedisLost,
     RedisSaved,
@@ -41,15 +50,20 @@ pub enum Action {
 impl World {
     /// A step by the name that scripts and statements have; of a request, with the reservation that it is for.
     pub fn name(&self, before: &State, action: Action) -> String {
-        let of = |slot: usize| before.payers[slot].map_or(0, |payer| payer.id);
+        let of = |slot: usize| match before.payers[slot] {
+            Some(Payer { id, attempt: 0, .. }) => id.to_string(),
+            Some(Payer { id, attempt, .. }) => format!("{id}#{attempt}"),
+            None => String::new(),
+        };
         let outcome = |slot: usize| match before.payers[slot].map(|payer| payer.step) {
             Some(Step::Finish(decision)) => format!("{decision:?}"),
             Some(step) => format!("{step:?}"),
             None => String::new(),
         };
         let reconciled = |id: usize| match before.reconcilers[id] {
-            Some(Reconciler::Finish(decision)) => format!("{decision:?}"),
-            _ => String::new(),
+            Some(Reconciler::Finish(attempt, decision)) => format!("{id}#{attempt} {decision:?}"),
+            Some(Reconciler::Abort(attempt) | Reconciler::Find(attempt)) => format!("{id}#{attempt}"),
+            None => String::new(),
         };
         match action {
             Action::Hold(id) => format!("seat.hold r{id} (user {}, seat {})", self.user(id), self.seat(id)),
@@ -57,15 +71,15 @@ impl World {
             Action::Request(id) => format!("a client asks to pay r{id}"),
             Action::BeginPayment(slot) => format!("seat.begin_payment r{}", of(slot)),
             Action::Pay(slot) => format!("payment.pay r{}", of(slot)),
+            Action::Abort(slot) => format!("payment.abort r{}", of(slot)),
             Action::Find(slot) => format!("payment.find r{}, for {}", of(slot), outcome(slot)),
             Action::FinishPayment(slot) => format!("seat.finish_payment r{} {}, answered", of(slot), outcome(slot)),
             Action::Sweep => "seat.sweep frees what has lapsed".to_owned(),
             Action::SweepNames(id) => format!("seat.sweep names r{id} as suspicious"),
-            Action::Abort(id) => format!("reconciler: payment.abort r{id}"),
-            Action::ReconcilerFinds(id) => format!("reconciler: payment.find r{id}"),
-            Action::ReconcilerFinishes(id) => {
-                format!("reconciler: seat.finish_payment r{id} {}", reconciled(id))
-            }
+            Action::ReconcilerAborts(id) => format!("reconciler: payment.abort r{}", reconciled(id)),
+            Action::ReconcilerFinds(id) => format!("reconciler: payment.find r{}", reconciled(id)),
+            Action::ReconcilerFinishes(id) => format!("reconciler: seat.finish_payment r{}", reconciled(id)),
+            Action::Settle(id) => format!("the job settles r{id}: seat.finish_payment Paid"),
             Action::Sold(loader) => format!("loader {loader}: seat.sold"),
             Action::Load(loader) => format!("loader {loader}: seat.load"),
             Action::SoldAgain(loader) => format!("loader {loader}: seat.sold again"),
@@ -74,12 +88,18 @@ impl World {
             Action::Crash(slot) => format!("FAULT: crash, in the request for r{} before {}", of(slot), outcome(slot)),
             Action::CrashAfterSending(slot) => format!("FAULT: crash, with payment.pay r{} sent", of(slot)),
             Action::AnswerLost(slot) => format!("FAULT: time-out of payment.pay r{}, which is still to run", of(slot)),
-            Action::PayLate(id) => format!("payment.pay r{id}, late"),
-            Action::PayNever(id) => format!("payment.pay r{id} never runs"),
+            Action::AbortLost(slot) => format!("FAULT: time-out of payment.abort r{}, which is still to run", of(slot)),
+            Action::PayLate(id, attempt) => format!("payment.pay r{id}#{attempt}, late"),
+            Action::PayNever(id, attempt) => format!("payment.pay r{id}#{attempt} never runs"),
+            Action::AbortLate(id, attempt) => format!("payment.abort r{id}#{attempt}, late"),
+            Action::AbortNever(id, attempt) => format!("payment.abort r{id}#{attempt} never runs"),
             Action::FinishLost(slot) => {
                 format!("FAULT: seat.finish_payment r{} {} fails, answered", of(slot), outcome(slot))
             }
             Action::CrashReconciler(id) => format!("FAULT: crash, in the reconciler of r{id}"),
+            Action::ReconcilerAbortLost(id) => {
+                format!("FAULT: reconciler: time-out of payment.abort r{}, which is still to run", reconciled(id))
+            }
             Action::CrashLoader(loader) => format!("FAULT: crash, in loader {loader}"),
             Action::RedisLost => "FAULT: Redis is emptied".to_owned(),
             Action::RedisSaved => "(what Redis goes back to)".to_owned(),

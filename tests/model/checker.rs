@@ -8,7 +8,7 @@ use stateright::{Checker as _, HasDiscoveries, Model, Path, Property};
 use crate::action::Action;
 use crate::protocol::find;
 use crate::steps::reconciled;
-use crate::world::{Hold, IDS, Map, Refusal, Seat, State, USERS, World};
+use crate::world::{Decision, Hold, IDS, Map, Refusal, Seat, State, USERS, World};
 
 /// What must hold, by name.
 pub const ONE_SALE: &str = "a seat has one live reservation";
@@ -23,9 +23,10 @@ pub const SHORT_TRUE: &str = "INSUFFICIENT_BALANCE is never said of what is paid
 pub const TAKEN_TRUE: &str = "SEAT_TAKEN is never said of what is paid";
 pub const LAPSED_TRUE: &str = "RESERVATION_EXPIRED is never said of what is paid";
 pub const NOT_FOUND_TRUE: &str = "RESERVATION_NOT_FOUND is never said of what is paid";
-/// Not safety but kindness.
+/// Not safety but kindness. The first two are looked at while Redis has lost nothing.
+pub const KEPT: &str = "a hold within its time ends by nothing but its holder";
+pub const PAYABLE: &str = "who holds a seat can pay for it next time";
 pub const NO_TILL: &str = "nobody who holds a seat is told at the till that it is taken";
-pub const NO_ERROR: &str = "nobody is answered with an error of Postgres";
 
 impl Model for World {
     type State = State;
@@ -99,8 +100,18 @@ impl Model for World {
             always(TAKEN_TRUE, |_, state| is_true(state, Refusal::Taken)),
             always(LAPSED_TRUE, |_, state| is_true(state, Refusal::Lapsed)),
             always(NOT_FOUND_TRUE, |_, state| is_true(state, Refusal::NotFound)),
+            always(KEPT, |world, state| {
+                world.has_lost(state)
+                    || (0..IDS).filter(|id| !state.overdue[*id] && !state.given_up[*id]).all(|id| {
+                        !matches!(state.redis.holds[id], Hold::Lapsed | Hold::Gone)
+                            && !state.told[id].was_refused(Refusal::Lapsed)
+                    })
+            }),
+            always(PAYABLE, |world, state| {
+                let is_stopped = |id| world.is_stopped(&state.postgres, id, state.redis.attempts[id] + 1);
+                world.has_lost(state) || (0..IDS).all(|id| state.redis.holds[id] != Hold::Held || !is_stopped(id))
+            }),
             always(NO_TILL, |_, state| !state.told.iter().any(|told| told.was_refused(Refusal::Taken))),
-            always(NO_ERROR, |_, state| !state.told.iter().any(|told| told.was_error())),
         ]
     }
 }
@@ -111,10 +122,14 @@ fn is_true(state: &State, why: Refusal) -> bool {
 }
 
 impl World {
+    fn has_lost(&self, state: &State) -> bool {
+        state.went_back || state.left.loss < self.budget.loss
+    }
+
     /// Nothing is under way any more, and the jobs have run: the state then, if that is so.
     fn at_rest(&self, state: &State) -> Option<State> {
         let busy = state.payers.iter().any(Option::is_some)
-            || state.late.iter().any(|late| *late > 0)
+            || state.late.iter().chain(&state.late_aborts).any(|late| *late > 0)
             || state.reconcilers.iter().any(Option::is_some)
             || state.loaders.iter().any(Option::is_some);
         if busy || state.redis.map != Map::Open {
@@ -124,14 +139,17 @@ impl World {
         self.sweep(&mut state);
         for id in 0..self.ids.len() {
             if state.redis.holds[id] == Hold::Paying {
-                self.abort(&mut state.postgres, id);
+                let attempt = state.redis.attempts[id];
+                self.abort(&mut state.postgres, id, attempt);
                 let outcome = reconciled(find(&state.postgres, id));
-                self.finish_payment(&mut state, id, outcome);
+                self.finish_payment(&mut state, id, attempt, outcome);
             }
         }
         self.sweep(&mut state);
-        if self.fences.settle {
-            self.settle(&mut state);
+        for id in 0..self.ids.len() {
+            if self.is_missed(&state, id) {
+                self.finish_payment(&mut state, id, 0, Decision::Paid);
+            }
         }
         Some(state)
     }

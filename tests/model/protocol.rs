@@ -1,6 +1,6 @@
 //! The scripts of `lua/seat/` and the statements of `src/payment/store.rs`, each as one step that nothing interrupts.
 
-use crate::world::{Decision, Hold, IDS, Map, Postgres, Redis, SEATS, Seat, State, World};
+use crate::world::{Answer, Decision, Fences, Hold, IDS, Map, Postgres, Redis, SEATS, Seat, State, World};
 
 /// What `seat.begin_payment` answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,14 +10,16 @@ pub enum Beginning {
     Lapsed,
     Paying,
     Sold,
-    Begun,
+    /// With the attempt's number.
+    Begun(u8),
 }
 
 /// What `payment.find` finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
     Nothing,
-    Tombstone,
+    /// With the attempt that it is for.
+    Tombstone(u8),
     Paid,
 }
 
@@ -84,13 +86,14 @@ impl World {
             Hold::Held => {
                 state.redis.holds[id] = Hold::Paying;
                 state.redis.seats[self.seat(id)] = Seat::Paying;
-                Beginning::Begun
+                state.redis.attempts[id] += 1;
+                Beginning::Begun(state.redis.attempts[id])
             }
         }
     }
 
     /// `seat.finish_payment`.
-    pub fn finish_payment(&self, state: &mut State, id: usize, outcome: Decision) {
+    pub fn finish_payment(&self, state: &mut State, id: usize, attempt: u8, outcome: Decision) {
         let position = self.seat(id);
         if state.redis.map == Map::Missing {
             return;
@@ -103,17 +106,17 @@ impl World {
             state.redis.seats[position] = Seat::Sold;
             return;
         }
-        if state.redis.holds[id] != Hold::Paying {
+        let is_other = self.fences.finish_fenced && state.redis.attempts[id] != attempt;
+        if state.redis.holds[id] != Hold::Paying || is_other {
             return;
         }
-        let refused = matches!(outcome, Decision::Insufficient | Decision::NothingHappened);
-        if refused && !state.overdue[id] {
+        if outcome == Decision::SeatSold {
+            self.end_hold(&mut state.redis, id, Hold::Gone, Seat::Sold);
+        } else if state.overdue[id] {
+            self.end_hold(&mut state.redis, id, Hold::Lapsed, Seat::Free);
+        } else {
             state.redis.holds[id] = Hold::Held;
             state.redis.seats[position] = Seat::Held;
-        } else if outcome == Decision::SeatSold {
-            self.end_hold(&mut state.redis, id, Hold::Gone, Seat::Sold);
-        } else {
-            self.end_hold(&mut state.redis, id, if refused { Hold::Lapsed } else { Hold::Gone }, Seat::Free);
         }
     }
 
@@ -142,36 +145,45 @@ impl World {
         }
     }
 
-    /// `payment.pay`, the one statement; none: the primary key was broken, so that one must ask what is there.
-    pub fn pay(&self, tables: &mut Postgres, id: usize) -> Option<Decision> {
+    /// Whether a tombstone is in the way of an attempt.
+    pub fn is_stopped(&self, tables: &Postgres, id: usize, attempt: u8) -> bool {
+        let Fences { primary_key, pay_fenced, later_may_pass, .. } = self.fences;
+        let tombstone = tables.tombstones[id];
+        primary_key && pay_fenced && tombstone > 0 && (tombstone >= attempt || !later_may_pass)
+    }
+
+    /// `payment.pay`, the one statement.
+    pub fn pay(&self, tables: &mut Postgres, id: usize, attempt: u8) -> Answer {
         let (fences, user) = (&self.fences, self.user(id));
-        if tables.balances[user] < 1 {
-            if fences.conditional_debit {
-                return Some(Decision::Insufficient);
-            }
-            if fences.balance_check {
-                return Some(Decision::NothingHappened);
-            }
+        let is_short = tables.balances[user] < 1;
+        if is_short && fences.conditional_debit {
+            return Answer::Nothing;
         }
-        let has_row = fences.primary_key && (tables.live[id] > 0 || tables.tombstones[id]);
+        let has_row = fences.primary_key && tables.live[id] > 0 || self.is_stopped(tables, id, attempt);
         let is_sold = fences.seat_index && self.sold(tables)[self.seat(id)];
         if has_row && (fences.primary_key_first || !is_sold) {
-            return None;
+            return Answer::Nothing;
         }
         if is_sold {
-            return Some(Decision::SeatSold);
+            return Answer::SeatSold;
+        }
+        if is_short && fences.balance_check {
+            return Answer::Nothing;
+        }
+        if fences.primary_key {
+            tables.tombstones[id] = 0;
         }
         tables.balances[user] -= 1;
         tables.live[id] += 1;
         tables.payments[id] += 1;
         tables.debits[id] += 1;
-        Some(Decision::Paid)
+        Answer::Paid
     }
 
     /// `payment.abort`: the tombstone.
-    pub fn abort(&self, tables: &mut Postgres, id: usize) {
+    pub fn abort(&self, tables: &mut Postgres, id: usize, attempt: u8) {
         if self.fences.tombstone && tables.live[id] == 0 {
-            tables.tombstones[id] = true;
+            tables.tombstones[id] = tables.tombstones[id].max(attempt);
         }
     }
 
@@ -184,23 +196,18 @@ impl World {
         sold
     }
 
-    /// Not in the program as it is: what Postgres has as sold, the map has as sold.
-    pub fn settle(&self, state: &mut State) {
-        let sold = self.sold(&state.postgres);
-        for id in 0..self.ids.len() {
-            if sold[self.seat(id)] && state.redis.by_seat[self.seat(id)] == u8::try_from(id).ok() {
-                self.end_hold(&mut state.redis, id, Hold::Gone, Seat::Sold);
-            }
-        }
-        mark(&mut state.redis, sold);
+    /// A sale that the map has missed, so that settling it (`Seats::settle`) marks it there.
+    pub fn is_missed(&self, state: &State, id: usize) -> bool {
+        let is_sold = state.postgres.live[id] > 0 && state.redis.seats[self.seat(id)] != Seat::Sold;
+        self.fences.settle && is_sold && state.redis.map == Map::Open
     }
 }
 
 /// `payment.find`. Without a primary key a row can have a later one beside it, which is not the one that is read.
 pub fn find(tables: &Postgres, id: usize) -> Found {
     debug_assert!(id < IDS);
-    if tables.tombstones[id] {
-        Found::Tombstone
+    if tables.tombstones[id] > 0 {
+        Found::Tombstone(tables.tombstones[id])
     } else if tables.live[id] > 0 {
         Found::Paid
     } else {

@@ -2,7 +2,7 @@
 
 use crate::action::Action;
 use crate::protocol::{Beginning, Found, find};
-use crate::world::{Decision, Hold, IDS, Loader, Map, Payer, Reconciler, Redis, Refusal, State, Step, World};
+use crate::world::{Answer, Decision, Hold, IDS, Loader, Map, Payer, Reconciler, Redis, Refusal, State, Step, World};
 
 impl World {
     fn free_slot(state: &State) -> Option<usize> {
@@ -19,10 +19,17 @@ impl World {
                 (state.redis.holds[id] == Hold::Held && left.release > 0, Action::Release(id)),
                 (asks && Self::free_slot(state).is_some(), Action::Request(id)),
                 (state.given[id] && !state.overdue[id] && left.time > 0, Action::TimePasses(id)),
-                (state.late[id] > 0, Action::PayLate(id)),
-                (state.late[id] > 0, Action::PayNever(id)),
+                (self.is_missed(state, id), Action::Settle(id)),
             ];
             actions.extend(steps.into_iter().filter_map(|(can, step)| can.then_some(step)));
+            for attempt in 1..8 {
+                if is_sent(state.late[id], attempt) {
+                    actions.extend([Action::PayLate(id, attempt), Action::PayNever(id, attempt)]);
+                }
+                if is_sent(state.late_aborts[id], attempt) {
+                    actions.extend([Action::AbortLate(id, attempt), Action::AbortNever(id, attempt)]);
+                }
+            }
         }
         let steps = [
             (state.redis.map == Map::Open && state.overdue != [false; IDS], Action::Sweep),
@@ -41,6 +48,8 @@ impl World {
         match action {
             Action::BeginPayment(slot)
             | Action::Pay(slot)
+            | Action::Abort(slot)
+            | Action::AbortLost(slot)
             | Action::Find(slot)
             | Action::FinishPayment(slot)
             | Action::FinishLost(slot)
@@ -69,14 +78,18 @@ impl World {
                     actions.extend((left.crash > 0).then_some(Action::CrashAfterSending(slot)));
                     actions.extend((left.late > 0).then_some(Action::AnswerLost(slot)));
                 }
-                Step::Ask | Step::AskBeforeRefusing(_) | Step::Replay(_) => actions.push(Action::Find(slot)),
+                Step::Abort => {
+                    actions.push(Action::Abort(slot));
+                    actions.extend((left.late > 0).then_some(Action::AbortLost(slot)));
+                }
+                Step::Ask(_) | Step::Replay(_) => actions.push(Action::Find(slot)),
                 Step::Finish(_) => {
                     actions.push(Action::FinishPayment(slot));
                     actions.extend((left.deaf > 0).then_some(Action::FinishLost(slot)));
                 }
             }
             // Before it has begun, or once it only asks, a request that dies is a request that gets no answer.
-            if left.crash > 0 && matches!(step, Step::Pay | Step::Ask | Step::Finish(_)) {
+            if left.crash > 0 && matches!(step, Step::Pay | Step::Abort | Step::Ask(_) | Step::Finish(_)) {
                 actions.push(Action::Crash(slot));
             }
         }
@@ -90,9 +103,12 @@ impl World {
                     actions.push(Action::SweepNames(id));
                 }
                 None => {}
-                Some(Reconciler::Abort) => actions.push(Action::Abort(id)),
-                Some(Reconciler::Find) => actions.push(Action::ReconcilerFinds(id)),
-                Some(Reconciler::Finish(_)) => actions.push(Action::ReconcilerFinishes(id)),
+                Some(Reconciler::Abort(_)) => {
+                    actions.push(Action::ReconcilerAborts(id));
+                    actions.extend((left.late > 0).then_some(Action::ReconcilerAbortLost(id)));
+                }
+                Some(Reconciler::Find(_)) => actions.push(Action::ReconcilerFinds(id)),
+                Some(Reconciler::Finish(..)) => actions.push(Action::ReconcilerFinishes(id)),
             }
             actions.extend((left.crash > 0 && reconciler.is_some()).then_some(Action::CrashReconciler(id)));
         }
@@ -113,30 +129,41 @@ impl World {
 
     /// A step of the request in this place.
     fn pay_step(&self, state: &mut State, slot: usize, action: Action) -> Option<()> {
-        let Payer { id, step } = state.payers[slot]?;
+        let Payer { id, mut attempt, step } = state.payers[slot]?;
         let next = match (action, step) {
             (Action::BeginPayment(_), _) => match self.begin_payment(state, id) {
                 Beginning::Missing => return None,
-                Beginning::Begun => Some(Step::Pay),
-                Beginning::Paying => None,
-                Beginning::Lapsed => Some(Step::Replay(Refusal::Lapsed)),
-                Beginning::Unknown | Beginning::Sold => Some(Step::Replay(Refusal::NotFound)),
-            },
-            (Action::Pay(_), _) => match self.pay(&mut state.postgres, id) {
-                None => Some(Step::Ask),
-                Some(decision @ (Decision::Insufficient | Decision::SeatSold)) if self.fences.ask_before_refusing => {
-                    Some(Step::AskBeforeRefusing(decision))
+                Beginning::Begun(number) => {
+                    attempt = number;
+                    Some(Step::Pay)
                 }
-                Some(decision) => Some(Step::Finish(decision)),
+                Beginning::Paying => Some(Step::Replay(None)),
+                Beginning::Lapsed => Some(Step::Replay(Some(Refusal::Lapsed))),
+                Beginning::Unknown | Beginning::Sold => Some(Step::Replay(Some(Refusal::NotFound))),
             },
+            (Action::Pay(_), _) => Some(match self.pay(&mut state.postgres, id, attempt) {
+                Answer::Paid => Step::Finish(Decision::Paid),
+                answer if self.fences.ask_before_refusing => Step::Ask(answer),
+                answer => Step::Finish(refused(answer, Found::Nothing, attempt)),
+            }),
             (Action::AnswerLost(_), _) => {
                 state.left.late -= 1;
-                state.late[id] += 1;
-                Some(Step::Ask)
+                state.late[id] |= 1 << attempt;
+                Some(if self.fences.tombstone { Step::Abort } else { Step::Ask(Answer::Unknown) })
+            }
+            (Action::Abort(_), _) => {
+                self.abort(&mut state.postgres, id, attempt);
+                Some(Step::Ask(Answer::Unknown))
+            }
+            // Answered with 503; the seat stays as it is, for the reconciler.
+            (Action::AbortLost(_), _) => {
+                state.left.late -= 1;
+                state.late_aborts[id] |= 1 << attempt;
+                None
             }
             (Action::CrashAfterSending(_), _) => {
                 state.left.crash -= 1;
-                state.late[id] += 1;
+                state.late[id] |= 1 << attempt;
                 None
             }
             (Action::Crash(_), _) => {
@@ -144,41 +171,41 @@ impl World {
                 None
             }
             (Action::Find(_), Step::Replay(why)) => {
-                let doubt = self.fences.doubt_when_young && why == Refusal::NotFound && !state.went_back;
-                if find(&state.postgres, id) == Found::Paid {
-                    state.told[id].paid();
-                } else if !(doubt && is_under_way(state, id)) {
-                    state.told[id].refused(why);
-                }
+                self.replay(state, id, why);
                 None
             }
-            (Action::Find(_), _) => match find(&state.postgres, id) {
-                Found::Paid => Some(Step::Finish(Decision::Paid)),
-                Found::Tombstone => Some(Step::Finish(Decision::Aborted)),
-                Found::Nothing => match step {
-                    Step::AskBeforeRefusing(decision) => Some(Step::Finish(decision)),
-                    _ => None,
-                },
-            },
+            (Action::Find(_), Step::Ask(answer)) => Some(Step::Finish(match find(&state.postgres, id) {
+                Found::Paid => Decision::Paid,
+                found => refused(answer, found, attempt),
+            })),
             (_, Step::Finish(decision)) => {
                 if action == Action::FinishLost(slot) {
                     state.left.deaf -= 1;
                 } else {
-                    self.finish_payment(state, id, decision);
+                    self.finish_payment(state, id, attempt, decision);
                 }
                 match decision {
                     Decision::Paid => state.told[id].paid(),
                     Decision::Insufficient => state.told[id].refused(Refusal::Insufficient),
                     Decision::SeatSold => state.told[id].refused(Refusal::Taken),
-                    Decision::Aborted => state.told[id].refused(Refusal::Lapsed),
-                    Decision::NothingHappened => state.told[id].error(),
+                    Decision::Aborted => {}
                 }
                 None
             }
             _ => return None,
         };
-        state.payers[slot] = next.map(|step| Payer { id, step });
+        state.payers[slot] = next.map(|step| Payer { id, attempt, step });
         Some(())
+    }
+
+    /// What a request is told that finds nothing to be paid.
+    fn replay(&self, state: &mut State, id: usize, why: Option<Refusal>) {
+        let doubt = self.fences.doubt_when_young && why == Some(Refusal::NotFound) && !state.went_back;
+        if find(&state.postgres, id) == Found::Paid {
+            state.told[id].paid();
+        } else if let Some(why) = why.filter(|_| !(doubt && is_under_way(state, id))) {
+            state.told[id].refused(why);
+        }
     }
 
     /// Any other step.
@@ -188,28 +215,15 @@ impl World {
             Action::Release(id) => {
                 state.left.release -= 1;
                 self.release(state, id).then_some(())?;
+                state.given_up[id] = true;
             }
             Action::Request(id) => {
                 state.left.retry -= u8::from(state.asked[id]);
                 state.asked[id] = true;
-                state.payers[Self::free_slot(state)?] = Some(Payer { id, step: Step::Begin });
+                state.payers[Self::free_slot(state)?] = Some(Payer { id, attempt: 0, step: Step::Begin });
             }
             Action::Sweep => self.sweep(state),
-            Action::SweepNames(id) => {
-                let first = if self.fences.tombstone { Reconciler::Abort } else { Reconciler::Find };
-                state.reconcilers[id] = Some(first);
-            }
-            Action::Abort(id) => {
-                self.abort(&mut state.postgres, id);
-                state.reconcilers[id] = Some(Reconciler::Find);
-            }
-            Action::ReconcilerFinds(id) => {
-                state.reconcilers[id] = Some(Reconciler::Finish(reconciled(find(&state.postgres, id))));
-            }
-            Action::ReconcilerFinishes(id) => {
-                let Some(Reconciler::Finish(outcome)) = state.reconcilers[id].take() else { return None };
-                self.finish_payment(state, id, outcome);
-            }
+            Action::Settle(id) => self.finish_payment(state, id, 0, Decision::Paid),
             Action::Sold(loader) => state.loaders[loader] = Some(Loader::Read(self.sold(&state.postgres))),
             Action::Load(loader) => {
                 let Some(Loader::Read(sold)) = state.loaders[loader].take() else { return None };
@@ -227,15 +241,6 @@ impl World {
                 state.left.time -= 1;
                 state.overdue[id] = true;
             }
-            Action::PayLate(id) => {
-                state.late[id] -= 1;
-                self.pay(&mut state.postgres, id);
-            }
-            Action::PayNever(id) => state.late[id] -= 1,
-            Action::CrashReconciler(id) => {
-                state.left.crash -= 1;
-                state.reconcilers[id] = None;
-            }
             Action::CrashLoader(loader) => {
                 state.left.crash -= 1;
                 state.loaders[loader] = None;
@@ -250,6 +255,50 @@ impl World {
                 state.redis = state.older.take()?;
                 state.went_back = true;
             }
+            _ => self.settling_step(state, action)?,
+        }
+        Some(())
+    }
+
+    /// A step that decides an attempt whose sender does not: a late statement, the reconciler.
+    fn settling_step(&self, state: &mut State, action: Action) -> Option<()> {
+        match action {
+            Action::PayLate(id, attempt) => {
+                state.late[id] &= !(1 << attempt);
+                self.pay(&mut state.postgres, id, attempt);
+            }
+            Action::PayNever(id, attempt) => state.late[id] &= !(1 << attempt),
+            Action::AbortLate(id, attempt) => {
+                state.late_aborts[id] &= !(1 << attempt);
+                self.abort(&mut state.postgres, id, attempt);
+            }
+            Action::AbortNever(id, attempt) => state.late_aborts[id] &= !(1 << attempt),
+            Action::SweepNames(id) => {
+                let first = if self.fences.tombstone { Reconciler::Abort } else { Reconciler::Find };
+                state.reconcilers[id] = Some(first(state.redis.attempts[id]));
+            }
+            Action::ReconcilerAborts(id) => {
+                let Some(Reconciler::Abort(attempt)) = state.reconcilers[id] else { return None };
+                self.abort(&mut state.postgres, id, attempt);
+                state.reconcilers[id] = Some(Reconciler::Find(attempt));
+            }
+            Action::ReconcilerAbortLost(id) => {
+                let Some(Reconciler::Abort(attempt)) = state.reconcilers[id].take() else { return None };
+                state.left.late -= 1;
+                state.late_aborts[id] |= 1 << attempt;
+            }
+            Action::ReconcilerFinds(id) => {
+                let Some(Reconciler::Find(attempt)) = state.reconcilers[id] else { return None };
+                state.reconcilers[id] = Some(Reconciler::Finish(attempt, reconciled(find(&state.postgres, id))));
+            }
+            Action::ReconcilerFinishes(id) => {
+                let Some(Reconciler::Finish(attempt, outcome)) = state.reconcilers[id].take() else { return None };
+                self.finish_payment(state, id, attempt, outcome);
+            }
+            Action::CrashReconciler(id) => {
+                state.left.crash -= 1;
+                state.reconcilers[id] = None;
+            }
             _ => return None,
         }
         Some(())
@@ -258,7 +307,22 @@ impl World {
 
 /// A payment for this reservation is to be sent, or was and has not ended.
 fn is_under_way(state: &State, id: usize) -> bool {
-    state.late[id] > 0 || state.payers.contains(&Some(Payer { id, step: Step::Pay }))
+    let is_to_pay = |payer: &Payer| payer.id == id && payer.step == Step::Pay;
+    state.late[id] > 0 || state.payers.iter().flatten().any(is_to_pay)
+}
+
+fn is_sent(late: u8, attempt: u8) -> bool {
+    late & 1 << attempt != 0
+}
+
+/// What the server makes of an attempt for which Postgres has no payment.
+fn refused(answer: Answer, found: Found, attempt: u8) -> Decision {
+    match (answer, found) {
+        (Answer::SeatSold, _) => Decision::SeatSold,
+        (Answer::Nothing, Found::Tombstone(number)) if number >= attempt => Decision::Aborted,
+        (Answer::Nothing, _) => Decision::Insufficient,
+        (Answer::Unknown | Answer::Paid, _) => Decision::Aborted,
+    }
 }
 
 /// What the reconciler makes of what Postgres has.

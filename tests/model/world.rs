@@ -19,21 +19,27 @@ pub struct Fences {
     pub seat_index: bool,
     /// The reservation id is the row's primary key; and `payment_history_reservation_unique`, which follows from it.
     pub primary_key: bool,
-    /// A row that breaks both is reported as breaking the primary key, as Postgres does while that is the older index.
+    /// A row that breaks both is found by its id. Postgres does so, unless the other row comes just in between.
     pub primary_key_first: bool,
+    /// A tombstone stops its own attempt: `payment.pay` passes those of older attempts only.
+    pub pay_fenced: bool,
+    /// A tombstone stops no later attempt.
+    pub later_may_pass: bool,
+    /// `seat.finish_payment` ends no attempt but its own, unless it is paid.
+    pub finish_fenced: bool,
     /// `PAYING` has no time limit.
     pub endless_paying: bool,
-    /// The reconciler writes a tombstone before it frees a seat.
+    /// Whoever does not know what became of an attempt puts a tombstone for it before asking: server and reconciler.
     pub tombstone: bool,
     /// A map is opened with a second reading of Postgres.
     pub second_reading: bool,
-    /// The debit's `balance >= price`.
+    /// The bill's `balance >= price`.
     pub conditional_debit: bool,
     /// The wallet's `CHECK (balance >= 0)`, behind the condition.
     pub balance_check: bool,
-    /// Not in the program as it is. "Cannot pay" and "sold to another" are said only when `payment.find` finds nothing.
+    /// "Cannot pay" and "sold to another" are said only when `payment.find` finds no payment.
     pub ask_before_refusing: bool,
-    /// Not in the program as it is. A job marks seats that Postgres has as sold and the map has not.
+    /// A job marks seats that Postgres has as sold and the map has not.
     pub settle: bool,
     /// Not in the program as it is. After a loss, "no such reservation" is said only when no statement from before it can
     /// be under way any more (the map is older than a statement can get); until then 503.
@@ -46,13 +52,16 @@ impl Fences {
         seat_index: true,
         primary_key: true,
         primary_key_first: true,
+        pay_fenced: true,
+        later_may_pass: true,
+        finish_fenced: true,
         endless_paying: true,
         tombstone: true,
         second_reading: true,
         conditional_debit: true,
         balance_check: true,
-        ask_before_refusing: false,
-        settle: false,
+        ask_before_refusing: true,
+        settle: true,
         doubt_when_young: false,
     };
 }
@@ -62,7 +71,7 @@ impl Fences {
 pub struct Budget {
     /// An instance dies, between any two steps of anything.
     pub crash: u8,
-    /// Postgres' answer does not come; the statement runs later, or never.
+    /// Postgres' answer, to a payment or a tombstone, does not come; the statement runs later, or never.
     pub late: u8,
     /// Redis' answer to `seat.finish_payment` does not come, nor does the script run.
     pub deaf: u8,
@@ -127,6 +136,8 @@ pub struct Redis {
     pub seats: [Seat; SEATS],
     pub by_seat: [Option<u8>; SEATS],
     pub holds: [Hold; IDS],
+    /// How often paying was begun, as the hold's record has it.
+    pub attempts: [u8; IDS],
 }
 
 /// The tables, by reservation id and by user.
@@ -134,21 +145,31 @@ pub struct Redis {
 pub struct Postgres {
     /// Live rows under this id.
     pub live: [u8; IDS],
-    pub tombstones: [bool; IDS],
+    /// The attempt that a tombstone is for; 0: there is none.
+    pub tombstones: [u8; IDS],
     pub payments: [u8; IDS],
     pub debits: [u8; IDS],
     pub balances: [i8; USERS],
 }
 
-/// What Postgres decided.
+/// What `payment.pay` answers, or that it does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Answer {
+    Paid,
+    /// No row: the wallet is short, or the reservation's row is in the way.
+    Nothing,
+    SeatSold,
+    Unknown,
+}
+
+/// What became of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Decision {
     Paid,
     Insufficient,
     SeatSold,
+    /// Nothing is taken nor will be by this attempt: 503, the hold is what it was.
     Aborted,
-    /// Postgres reports an error that has rolled back.
-    NothingHappened,
 }
 
 /// Where a request to pay is, by what it does next.
@@ -156,12 +177,12 @@ pub enum Decision {
 pub enum Step {
     Begin,
     Pay,
-    /// The payment's answer was lost, or the id was taken: what did Postgres decide?
-    Ask,
-    /// Refused: was it paid before?
-    AskBeforeRefusing(Decision),
-    /// The hold is not there to be paid: was it paid before?
-    Replay(Refusal),
+    /// The payment's answer was lost: the tombstone.
+    Abort,
+    /// Not paid by this answer: what does Postgres have?
+    Ask(Answer),
+    /// The hold is not there to be paid, or (none) is being paid: was it paid before?
+    Replay(Option<Refusal>),
     Finish(Decision),
 }
 
@@ -169,15 +190,17 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Payer {
     pub id: usize,
+    /// 0 until paying has begun.
+    pub attempt: u8,
     pub step: Step,
 }
 
-/// A suspicious payment in a reconciler's hands, by what it does next.
+/// A suspicious attempt in a reconciler's hands, by what it does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reconciler {
-    Abort,
-    Find,
-    Finish(Decision),
+    Abort(u8),
+    Find(u8),
+    Finish(u8, Decision),
 }
 
 /// An instance that builds a map, by what it has done; with the seats that it read as sold.
@@ -203,7 +226,6 @@ pub struct Told(u8);
 
 impl Told {
     const PAID: u8 = 1 << 4;
-    const ERROR: u8 = 1 << 5;
 
     pub fn paid(&mut self) {
         self.0 |= Self::PAID;
@@ -213,21 +235,12 @@ impl Told {
         self.0 |= 1 << why as u8;
     }
 
-    /// 500, or 503 with nothing written.
-    pub fn error(&mut self) {
-        self.0 |= Self::ERROR;
-    }
-
     pub fn was_paid(self) -> bool {
         self.0 & Self::PAID != 0
     }
 
     pub fn was_refused(self, why: Refusal) -> bool {
         self.0 & (1 << why as u8) != 0
-    }
-
-    pub fn was_error(self) -> bool {
-        self.0 & Self::ERROR != 0
     }
 }
 
@@ -240,13 +253,15 @@ pub struct State {
     pub went_back: bool,
     pub postgres: Postgres,
     pub payers: [Option<Payer>; PAYERS],
-    /// Payments that have been sent and whose sender no longer listens.
+    /// Statements that have been sent and whose sender no longer listens: payments, tombstones; a bit for each attempt.
     pub late: [u8; IDS],
+    pub late_aborts: [u8; IDS],
     pub reconcilers: [Option<Reconciler>; IDS],
     pub loaders: [Option<Loader>; LOADERS],
-    /// Ids that `seat.hold` was given; whose time is over; for which payment was asked.
+    /// Ids that `seat.hold` was given; whose time is over; that were given up; for which payment was asked.
     pub given: [bool; IDS],
     pub overdue: [bool; IDS],
+    pub given_up: [bool; IDS],
     pub asked: [bool; IDS],
     pub told: [Told; IDS],
     pub left: Budget,
@@ -261,17 +276,19 @@ impl World {
             went_back: false,
             postgres: Postgres {
                 live: [0; IDS],
-                tombstones: [false; IDS],
+                tombstones: [0; IDS],
                 payments: [0; IDS],
                 debits: [0; IDS],
                 balances: self.balances,
             },
             payers: [None; PAYERS],
             late: [0; IDS],
+            late_aborts: [0; IDS],
             reconcilers: [None; IDS],
             loaders: [None; LOADERS],
             given: [false; IDS],
             overdue: [false; IDS],
+            given_up: [false; IDS],
             asked: [false; IDS],
             told: [Told::default(); IDS],
             left: self.budget,
@@ -288,6 +305,11 @@ impl World {
 }
 
 impl Redis {
-    pub const EMPTY: Self =
-        Self { map: Map::Missing, seats: [Seat::Free; SEATS], by_seat: [None; SEATS], holds: [Hold::None; IDS] };
+    pub const EMPTY: Self = Self {
+        map: Map::Missing,
+        seats: [Seat::Free; SEATS],
+        by_seat: [None; SEATS],
+        holds: [Hold::None; IDS],
+        attempts: [0; IDS],
+    };
 }
