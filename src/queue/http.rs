@@ -15,6 +15,7 @@ use super::pass::{Presented, invalid_token};
 use super::{Queue, Queues, Rank};
 use crate::http::{ApiError, ErrorCode, Form, RateLimits, Success, User};
 use crate::ids::ConcertId;
+use crate::redis::millis;
 
 /// `/api/v1/queues/…`, but for leaving, which gives up seats too and so belongs to `reservation`.
 pub fn router<S>() -> Router<S>
@@ -87,7 +88,7 @@ impl RankView {
             rank: None,
             ahead: 0,
             estimated_wait_seconds: None,
-            poll_after_millis: super::store::millis(poll_after),
+            poll_after_millis: millis(poll_after),
             expires_at: None,
         };
         match rank {

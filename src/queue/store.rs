@@ -8,7 +8,7 @@ use super::directory::{Directory, Queue, QueueId, QueueSettings};
 use super::token::Claim;
 use crate::ids::{ScheduleId, UserId};
 use crate::postgres::Postgres;
-use crate::redis::{Call, Keys, Redis, Script};
+use crate::redis::{Call, Keys, Redis, Script, millis};
 use crate::store_error::StoreError;
 
 const TOKEN: &str = include_str!("../../lua/queue/token.lua");
@@ -175,10 +175,6 @@ pub struct QueueAudit {
     pub first_waiting: u64,
     /// Users with two live tokens, or with a token that is not what its place says.
     pub torn: u32,
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) async fn open(redis: &Redis, queue: &Queue, epoch: i32) -> Result<(), StoreError> {

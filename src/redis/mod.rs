@@ -9,4 +9,4 @@ mod script;
 pub use connection::{ConnectError, Redis, RedisSettings};
 pub use keys::{Keys, QueueKeys, ScheduleKeys};
 pub use reply::Reply;
-pub use script::{Call, Script};
+pub use script::{Call, Script, millis};

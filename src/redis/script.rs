@@ -1,9 +1,17 @@
 //! Scripts as values: a name for metrics and errors, the source that the program carries, a call with keys and arguments.
 
+use std::time::Duration;
+
 use redis::aio::ConnectionLike;
 use redis::{RedisError, ScriptInvocation, ToRedisArgs};
 
 use super::reply::Reply;
+
+/// A duration as scripts take it.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
 
 /// A Lua script. Made once, in a `LazyLock`, so that its hash is computed once.
 #[derive(Debug)]

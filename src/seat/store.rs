@@ -10,7 +10,7 @@ use super::plan::{Plan, Seat};
 use crate::ids::{ReservationId, ScheduleId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::redis::{Redis, Reply, ScheduleKeys, Script};
+use crate::redis::{Redis, Reply, ScheduleKeys, Script, millis};
 use crate::store_error::StoreError;
 
 const MAP: &str = include_str!("../../lua/seat/map.lua");
@@ -184,10 +184,6 @@ pub struct MapAudit {
     pub endless: u32,
     /// Payments that have been under way for too long.
     pub stuck: u32,
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The reply's word; none if the map is missing.
