@@ -127,12 +127,26 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
     if kind.eq_ignore_ascii_case("application/json") { Some("application/json") } else { Some(kind) }
 }
 
+/// Reads a small body before anything is decided. A refusal then leaves the connection in order: hyper closes one whose
+/// request was not read to its end, and in a rush nearly everybody is refused.
+pub(super) async fn read_ahead(request: Request) -> Result<Request, ApiError> {
+    if !declared_length(&request).is_some_and(|length| (1..=BODY_LIMIT as u64).contains(&length)) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let body = read_body(Request::new(body)).await?;
+    Ok(Request::from_parts(parts, body.into()))
+}
+
+fn declared_length(request: &Request) -> Option<u64> {
+    single_header(request.headers(), &CONTENT_LENGTH)?.parse().ok()
+}
+
 /// A body that says it is too large is refused before it is read, and one that dawdles before the request's own time is up,
 /// which would look like a fault of ours.
 async fn read_body(request: Request) -> Result<Bytes, ApiError> {
     let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("The body is over {BODY_LIMIT} bytes."));
-    let declared = single_header(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if declared.is_some_and(|length| length > BODY_LIMIT as u64) {
+    if declared_length(&request).is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(too_large());
     }
     let body = Limited::new(request.into_body(), BODY_LIMIT).collect();

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use super::error::Cause;
+use super::extract::read_ahead;
 use super::{ApiError, ErrorCode};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -60,7 +61,13 @@ async fn bounded(bounds: &Bounds, request: Request, next: Next) -> Response {
     let Ok(_place) = bounds.in_flight.try_acquire() else {
         return ApiError::unavailable("too many requests are in flight").into_response();
     };
-    let call = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let call = async {
+        match read_ahead(request).await {
+            Ok(request) => next.run(request).await,
+            Err(error) => error.into_response(),
+        }
+    };
+    let call = AssertUnwindSafe(call).catch_unwind();
     match tokio::time::timeout(bounds.timeout, call).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => ApiError::internal(panic_message(&*panic)).into_response(),

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::Child;
 use tokio::task::JoinHandle;
@@ -183,6 +183,31 @@ fn an_address_that_is_taken_is_named() {
             assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
             assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
             assert!(ran.stderr.contains(variable), "{ran:?}");
+        }
+    });
+}
+
+#[test]
+fn a_refused_call_leaves_the_connection_in_order() {
+    block_on(async {
+        let serving = Serving::start(&[]).await;
+        let mut connection = TcpStream::connect(&serving.api).await.unwrap();
+        let body = r#"{"concertScheduleId":1,"concertSeatId":1}"#;
+        let head = format!(
+            "POST /api/v1/reservations/concert HTTP/1.1\r\nhost: onsale\r\ntoken: none\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        for _ in 0..3 {
+            // Many clients send a request's head and its body one after the other.
+            connection.write_all(head.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            connection.write_all(body.as_bytes()).await.unwrap();
+            let mut answer = vec![0; 4096];
+            let length = connection.read(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer[..length]);
+            assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("INVALID_TOKEN"), "{answer:?}");
+            assert!(!answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
         }
     });
 }
