@@ -9,7 +9,7 @@ pub enum StoreError {
     /// It did not answer in time, or cannot be reached. Safe to retry.
     #[error("{store} is not available")]
     Unavailable {
-        /// `redis` or `postgres`.
+        /// `redis`, `postgres`, or the task that asked them.
         store: &'static str,
         /// What happened.
         #[source]
@@ -18,7 +18,7 @@ pub enum StoreError {
     /// It answered with something that this program does not understand, or refused what it must not refuse.
     #[error("{store} answered unexpectedly")]
     Unexpected {
-        /// `redis` or `postgres`.
+        /// `redis`, `postgres`, or the task that asked them.
         store: &'static str,
         /// What happened.
         #[source]

@@ -128,12 +128,6 @@ impl Postgres {
         answer
     }
 
-    /// Whether Postgres answers.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.timed("ping", sqlx::query("SELECT 1").execute(&self.pool)).await?;
-        Ok(())
-    }
-
     /// Closes all connections.
     pub async fn close(&self) {
         self.pool.close().await;
