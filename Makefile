@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint sql audit bench compiler
+.PHONY: help run test chaos lint sql audit bench compiler
 
 ## help: list these targets
 help:
@@ -17,6 +17,10 @@ run: compiler
 ## test: all that CI checks: format, lints, documentation, tests
 test: lint
 	$(CARGO) test --locked
+
+## chaos: ten minutes of random faults on the whole service, then every invariant checked (SECONDS=… SEED=… ARGS=…)
+chaos: compiler
+	$(CARGO) test --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 ## lint: check format, lints and documentation without running anything
 lint: compiler

@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ::http::header::{CONNECTION, HeaderValue};
 use axum::Router;
-use axum::extract::{FromRef, State};
+use axum::extract::{FromRef, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
 
 use crate::concert::{self, Concerts};
 use crate::http::{self, ApiError, RateLimits, Success};
+use crate::idempotency::Idempotency;
 use crate::payment::{self, Payments};
-use crate::postgres::{self, Postgres};
+use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
 use crate::redis::{self, Redis};
 use crate::reservation::{self, ReservationIds, Reservations};
@@ -36,6 +40,8 @@ pub struct App {
     pub wallets: Arc<Wallets>,
     /// The payments.
     pub payments: Arc<Payments>,
+    /// What was answered to requests under an `Idempotency-Key`.
+    pub idempotency: Arc<Idempotency>,
     /// How fast a user may go.
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
@@ -73,8 +79,8 @@ impl App {
     pub async fn start(settings: &ServeSettings) -> Result<Self, StartError> {
         let service = &settings.service;
         let stores = &settings.stores;
-        let postgres =
-            Postgres::connect(&stores.postgres(service.postgres_connections, service.postgres_timeout_ms)).await?;
+        let bounds = stores.postgres(service.postgres_connections, service.postgres_timeout_ms);
+        let postgres = Postgres::connect(&PostgresSettings { queue: service.postgres_queue, ..bounds }).await?;
         postgres.require_migrated().await?;
         let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
 
@@ -96,6 +102,7 @@ impl App {
             reservations: Arc::new(reservations),
             wallets: Wallets::new(postgres.clone()),
             payments: Arc::new(payments),
+            idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
             tasks,
@@ -113,13 +120,23 @@ impl App {
             .merge(payment::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
-        http::wrap(http::fallbacks(router).with_state(self.clone()), request_timeout, max_in_flight)
+        let router = http::wrap(http::fallbacks(router).with_state(self.clone()), request_timeout, max_in_flight);
+        router.layer(from_fn_with_state(Arc::clone(&self.readiness), say_goodbye))
     }
 
     /// From now on not ready.
     pub fn begin_drain(&self) {
         self.readiness.draining.store(true, Ordering::SeqCst);
     }
+}
+
+/// While a shutdown goes on, clients are told to come by another connection next time, before theirs is closed.
+async fn say_goodbye(State(readiness): State<Arc<Readiness>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if readiness.draining.load(Ordering::SeqCst) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn livez() -> Success<()> {

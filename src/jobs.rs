@@ -17,20 +17,33 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::payment::SUSPICIOUS_AGE;
+use crate::postgres;
 use crate::store_error::StoreError;
 
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
 
 /// Name, interval, step.
-const JOBS: [(&str, Duration, Step); 5] = [
+const JOBS: [(&str, Duration, Step); 9] = [
     // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
     ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
     // Frees lapsed holds and hands unfinished payments to the reconciler: up to 256 a schedule and run.
     ("seat.sweep", Duration::from_millis(500), |app| async move { sweep_seats(&app).await }.boxed()),
     // Tells the seat maps what they missed of Postgres' truth: one schedule a run, in turn.
     ("seat.settle", Duration::from_millis(500), |app| async move { settle_next(&app).await }.boxed()),
+    // Ends tokens that have paid and that a Redis that came back with less has as live.
+    ("payment.end_used_tokens", Duration::from_millis(500), |app| {
+        async move { app.payments.end_used_tokens().await }.boxed()
+    }),
+    // Writes down how far each queue has come, for the case that Redis is lost.
+    ("queue.remember", Duration::from_secs(1), |app| async move { app.queues.remember().await }.boxed()),
+    // Asks Redis whether it is the one it was.
+    ("redis.watch", Duration::from_secs(1), |app| async move { app.readiness.redis.watch().await }.boxed()),
     // Reads the programme again if it has changed.
     ("concert.refresh", Duration::from_secs(1), |app| async move { refresh_programme(&app).await }.boxed()),
+    // Forgets what was answered under an Idempotency-Key too long ago: up to 1000 a run.
+    ("idempotency.sweep", Duration::from_secs(1), |app| {
+        async move { app.idempotency.sweep().await.map(|_| ()) }.boxed()
+    }),
     // Forgets quiet users.
     ("http.prune", Duration::from_mins(1), |app| {
         async move {
@@ -80,7 +93,7 @@ async fn run(
     let mut was_well = true;
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let started = Instant::now();
-        let outcome = job(app.clone()).await;
+        let outcome = postgres::unrefused(job(app.clone())).await;
         metrics::histogram!("job_duration_seconds", "job" => name).record(started.elapsed());
         let word = if outcome.is_ok() { "ok" } else { "error" };
         metrics::counter!("job_runs_total", "job" => name, "outcome" => word).increment(1);

@@ -6,14 +6,15 @@
 //!
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
 //! [`concert`], [`seat`], [`reservation`], [`wallet`] and [`payment`], each with its rules in `mod.rs`, its calls in
-//! `http.rs` and its only SQL and script calls in `store.rs`; below them are [`http`], [`redis`] and [`postgres`], which
-//! know nothing of concerts. `docs/architecture.md` follows one purchase through them.
+//! `http.rs` and its only SQL and script calls in `store.rs`; below them are [`idempotency`], [`http`], [`redis`] and
+//! [`postgres`], which know nothing of concerts. `docs/architecture.md` follows one purchase through them.
 
 pub mod app;
 pub mod audit;
 pub mod concert;
 pub mod dev;
 pub mod http;
+pub mod idempotency;
 pub mod ids;
 pub mod jobs;
 pub mod money;
@@ -26,5 +27,6 @@ pub mod seat;
 pub mod serve;
 pub mod settings;
 pub mod store_error;
+pub mod tally;
 pub mod telemetry;
 pub mod wallet;

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use onsale::audit::{Auditor, Finding};
+use onsale::audit::Auditor;
 use onsale::concert;
 use onsale::dev;
 use onsale::postgres::Postgres;
@@ -88,9 +88,7 @@ async fn audit(settings: &AuditSettings) -> Outcome {
         if settings.json {
             writeln!(stdout, "{}", serde_json::to_string(finding)?)?;
         } else {
-            let Finding { invariant, rule, detail, holds } = finding;
-            let word = if *holds { "holds " } else { "BROKEN" };
-            writeln!(stdout, "{word} {invariant}  {rule} ({detail})")?;
+            writeln!(stdout, "{finding}")?;
         }
     }
     let sound = findings.iter().all(|finding| finding.holds);

@@ -15,7 +15,7 @@ pub const GREATEST_CHARGE: Won = Won(100_000_000);
 pub const GREATEST_BALANCE: Won = Won(1_000_000_000_000);
 
 /// The amount of a charge as it came in: a whole number, not yet known to be in range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RawAmount(Option<i64>);
 
 /// The amount is not one that can be charged.

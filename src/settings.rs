@@ -18,6 +18,10 @@ use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
 use crate::redis::RedisSettings;
 
+/// At two milliseconds a statement, a few connections answer as many well within a time-out; of many more the last would
+/// only wait for it.
+const POSTGRES_QUEUE: u32 = 256;
+
 /// The program's arguments.
 #[derive(Debug, Parser)]
 #[command(name = "onsale", version, about, max_term_width = 100)]
@@ -168,6 +172,9 @@ pub struct ServiceSettings {
     /// Connections to PostgreSQL
     #[arg(long, env = "ONSALE_POSTGRES_CONNECTIONS", default_value_t = 16, value_parser = whole(1..=1000))]
     pub postgres_connections: u32,
+    /// Statements that may wait for a connection to PostgreSQL; more are answered 503 at once
+    #[arg(long, env = "ONSALE_POSTGRES_QUEUE", default_value_t = POSTGRES_QUEUE, value_parser = whole(0..=100_000))]
+    pub postgres_queue: u32,
     /// Milliseconds to wait for a connection to PostgreSQL, and again for a statement
     #[arg(long, env = "ONSALE_POSTGRES_TIMEOUT_MS", default_value_t = 1000, value_parser = whole(50..=60_000))]
     pub postgres_timeout_ms: u32,
@@ -229,6 +236,7 @@ impl StoreSettings {
         PostgresSettings {
             url: self.database_url.clone(),
             connections,
+            queue: POSTGRES_QUEUE,
             timeout: Duration::from_millis(timeout_ms.into()),
         }
     }

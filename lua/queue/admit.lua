@@ -3,6 +3,7 @@
 -- Ends active tokens whose time is over, passes over waiting ones that have left, and lets in the next as far as the
 -- cap and the token bucket allow. At most `limit` of each, so that a call is bounded. Exact, however many call it: a
 -- script runs alone.
+-- Just after a loss nobody is let in, so that those who came first can claim their places first.
 -- The bucket holds one second's worth. It is counted in millionths of an admission, so that refilling is whole numbers:
 -- `rate` a second is `rate` millionths a microsecond.
 
@@ -38,6 +39,7 @@ local function let_in(heads, now, active_ttl, waiting_ttl, report)
       expiries[#expiries + 1] = user
       changed[#changed + 1] = user
       changed[#changed + 1] = format_token('A', token, now)
+      report.admitted = math.max(report.admitted, tonumber(token.place))
       report.waits[#report.waits + 1] = now - token.entered
     end
   end
@@ -51,9 +53,11 @@ end
 
 local function admit(now_us, cap, rate, active_ttl, waiting_ttl, limit)
   local now = math.floor(now_us / 1000)
-  local report = { expired = end_lapsed(now, limit), abandoned = 0, waits = {} }
+  local at = redis.call('HMGET', state, 'calm', 'admitted')
+  local report = { expired = end_lapsed(now, limit), abandoned = 0, waits = {}, admitted = tonumber(at[2]) }
   local level = refilled_level(now_us, rate)
   local room = math.min(cap - redis.call('ZCARD', active), math.floor(level / BUCKET_UNIT))
+  if now < tonumber(at[1]) then room = 0 end
   local passed = 0
   while room > 0 and passed < limit do
     local heads = redis.call('ZRANGE', waiting, 0, math.min(room, limit - passed, 500) - 1)
@@ -63,7 +67,8 @@ local function admit(now_us, cap, rate, active_ttl, waiting_ttl, limit)
     room = room - admitted
     level = level - admitted * BUCKET_UNIT
   end
-  redis.call('HSET', state, 'level', string.format('%.0f', level), 'refilled', string.format('%.0f', now_us))
+  redis.call('HSET', state, 'level', string.format('%.0f', level), 'refilled', string.format('%.0f', now_us),
+    'admitted', string.format('%.0f', report.admitted))
   report.more = passed >= limit or report.expired >= limit
   return report
 end

@@ -1,29 +1,56 @@
--- queue.audit: the queue's invariants at one instant. Changes nothing. Its work grows with the number of active tokens.
+-- queue.audit: a page of a queue's invariants, as of one instant. Changes nothing. Its work grows with the page.
 -- KEYS: the queue's (see token.lua)
--- ARGV: 1 waiting ttl, ms  2 how many of those who wait to look at
--- Returns: {AUDITED, active now, greatest place among them (0: none), least place of who waits and is there (0: none
---           seen), users with two live tokens or a token that is not what its place says}
+-- ARGV: 1 waiting ttl, ms  2 what to go through: ACTIVE | WAITING | TOKENS, all records  3 where the page begins: 0, or
+--       where the page before said  4 how many a page
+-- Returns: {UNOPENED}, there is nothing to check
+--        | {AUDITED, active now, where the next page begins (empty: nowhere), how many are torn, the users that
+--          are..., then of each that is alive its place and a time in ms: of an active one when it was let in, of one that
+--          waits and is there when it came...}. Torn: what a record says its user is in, the user is not in, or the
+--          other way round
 
-local waiting_ttl, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+if not is_open() then return { 'UNOPENED' } end
+local waiting_ttl, part, from, limit = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local now = clock_ms()
-local live, latest, torn = 0, 0, 0
-local entries = redis.call('ZRANGE', active, 0, -1, 'WITHSCORES')
-for i = 1, #entries, 2 do
-  local user, token = entries[i], read_token(entries[i])
-  if not token or token.status ~= 'A' or redis.call('ZSCORE', waiting, user) then torn = torn + 1 end
-  if tonumber(entries[i + 1]) > now then
-    live = live + 1
-    if token then latest = math.max(latest, tonumber(token.place)) end
+local torn, alive, following = {}, {}, ''
+
+if part == 'ACTIVE' then
+  -- From the end, where they are added: who is let in meanwhile shifts others into the next page, not out of it.
+  local page = redis.call('ZREVRANGE', active, from, from + limit - 1, 'WITHSCORES')
+  for i = 1, #page, 2 do
+    local token = read_token(page[i])
+    if not token or token.status ~= 'A' then
+      torn[#torn + 1] = page[i]
+    elseif tonumber(page[i + 1]) > now then
+      alive[#alive + 1] = token.place
+      alive[#alive + 1] = token.seen
+    end
   end
-end
-local first = 0
-local heads = redis.call('ZRANGE', waiting, 0, limit - 1, 'WITHSCORES')
-for i = 1, #heads, 2 do
-  local token = read_token(heads[i])
-  if not token or token.status ~= 'W' or tonumber(token.place) ~= tonumber(heads[i + 1]) then
-    torn = torn + 1
-  elseif first == 0 and not has_left(token, now, waiting_ttl) then
-    first = tonumber(heads[i + 1])
+  if #page == 2 * limit then following = from + limit end
+elseif part == 'WAITING' then
+  local page = redis.call('ZRANGEBYSCORE', waiting, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+  for i = 1, #page, 2 do
+    local token = read_token(page[i])
+    if not token or token.status ~= 'W' or tonumber(token.place) ~= tonumber(page[i + 1]) then
+      torn[#torn + 1] = page[i]
+    elseif not has_left(token, now, waiting_ttl) then
+      alive[#alive + 1] = token.place
+      alive[#alive + 1] = token.entered
+    end
   end
+  if #page == 2 * limit then following = page[#page] end
+else
+  local page = redis.call('HSCAN', tokens, from, 'COUNT', limit)
+  for i = 1, #page[2], 2 do
+    local user, token = page[2][i], parse_token(page[2][i + 1])
+    local waits = token.status ~= 'W' or redis.call('ZSCORE', waiting, user)
+    local tries = token.status ~= 'A' or redis.call('ZSCORE', active, user)
+    if not token.status or not waits or not tries then torn[#torn + 1] = user end
+  end
+  if page[1] ~= '0' then following = page[1] end
 end
-return { 'AUDITED', live, string.format('%.0f', latest), string.format('%.0f', first), torn }
+
+local live = redis.call('ZCOUNT', active, string.format('(%.0f', now), '+inf')
+local reply = { 'AUDITED', live, tostring(following), #torn }
+for _, user in ipairs(torn) do reply[#reply + 1] = user end
+for _, number in ipairs(alive) do reply[#reply + 1] = number end
+return reply

@@ -4,10 +4,11 @@
 -- ARGV: 1 user  2 place  3 "1 5", schedules in which the user is known to hold nothing any more
 --       4 "7 9", schedules in which it is known to hold seats  5 ms until the last of those holds ends
 --       6 a schedule: leave the token alone unless a seat was held in it under this token; 0: whatever was held
--- Returns: {COMPLETED} | {KEPT}, it ends with the last hold | {HOLDING, "11"}, other schedules to look at first
+-- Returns: {UNOPENED}, open it first | {COMPLETED} | {KEPT}, it ends with the last hold | {HOLDING, "11"}, other schedules to look at first
 --        | {GONE}, not active any more, or left alone
 
 local user, place, done, held, left = ARGV[1], ARGV[2], ' ' .. ARGV[3] .. ' ', ' ' .. ARGV[4] .. ' ', tonumber(ARGV[5])
+if not is_open() then return { 'UNOPENED' } end
 local token = read_token(user)
 if not token or token.place ~= place or token.status ~= 'A' then return { 'GONE' } end
 local now = clock_ms()

@@ -6,7 +6,7 @@
 
 local user, cap, rate = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local active_ttl, waiting_ttl, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-if redis.call('HEXISTS', state, 'places') == 0 then return { 'UNOPENED' } end
+if not is_open() then return { 'UNOPENED' } end
 
 local now_us = clock_us()
 local now = math.floor(now_us / 1000)

@@ -1,8 +1,14 @@
--- queue.open: opens a queue that Redis does not know, new or lost, so that its places go on above all given before.
+-- queue.open: opens a queue that this Redis does not know: new, lost, or come from a former Redis that may have known more.
+-- What is left of it stays; its places go on above all given before.
 -- KEYS: the queue's (see token.lua)
--- ARGV: 1 the place before the first, from an epoch that Postgres counted up
--- Returns: {OPENED} | {OPEN}, it was open already
+-- ARGV: 1 the place before the first, from an epoch that Postgres counted up  2 for how long lost places may be claimed, ms
+--       3 for how long nobody is let in, so that they are, ms
+-- Returns: {OPENED, whether something was left of it 0|1} | {OPEN}, it was open already
 
-if redis.call('HEXISTS', state, 'places') == 1 then return { 'OPEN' } end
-redis.call('HSET', state, 'places', ARGV[1])
-return { 'OPENED' }
+if is_open() then return { 'OPEN' } end
+local now = clock_ms()
+local kept = redis.call('HMGET', state, 'places', 'admitted')
+local places = string.format('%.0f', math.max(tonumber(kept[1] or 0), tonumber(ARGV[1])))
+redis.call('HSET', state, 'places', places, 'before', places, 'admitted', kept[2] or 0, 'incarnation', incarnation,
+  'opened', string.format('%.0f', now), 'window', ARGV[2], 'calm', string.format('%.0f', now + ARGV[3]))
+return { 'OPENED', kept[1] and 1 or 0 }

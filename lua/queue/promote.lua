@@ -3,12 +3,13 @@
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 cap  2 rate a second  3 active ttl, ms  4 waiting ttl, ms  5 limit  6 how long an ended record is kept, ms
 -- Returns: {UNOPENED}, nobody is there
---        | {STEPPED, waiting, active, expired, abandoned, more 0|1, wait in ms of each admitted...}
+--        | {STEPPED, waiting, active, expired, abandoned, more 0|1, greatest place let in so far,
+--          wait in ms of each admitted...}
 
 local cap, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
 local active_ttl, waiting_ttl = tonumber(ARGV[3]), tonumber(ARGV[4])
 local limit, retention = tonumber(ARGV[5]), tonumber(ARGV[6])
-if redis.call('HEXISTS', state, 'places') == 0 then return { 'UNOPENED' } end
+if not is_open() then return { 'UNOPENED' } end
 
 -- Walks all who wait, `limit` of them a step, from where the last step stopped.
 local function reap_waiting(now)
@@ -41,5 +42,5 @@ local reaped = reap_waiting(now)
 forget_ended(now)
 return {
   'STEPPED', redis.call('ZCARD', waiting), redis.call('ZCARD', active), report.expired, report.abandoned + reaped,
-  report.more and 1 or 0, unpack(report.waits)
+  report.more and 1 or 0, string.format('%.0f', report.admitted), unpack(report.waits)
 }

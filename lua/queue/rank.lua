@@ -1,15 +1,17 @@
 -- queue.rank: what a token is now and how many are before it; a waiting one counts as seen.
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 user  2 place  3 waiting ttl, ms
--- Returns: {WAITING, rank from 0, expiry in ms if not seen again} | {ACTIVE, expiry in ms}
---        | {EXPIRED} | {COMPLETED} | {UNKNOWN}
+-- Returns: {UNOPENED}, open it first | {WAITING, rank from 0, expiry in ms if not seen again}
+--        | {ACTIVE, expiry in ms} | {EXPIRED} | {COMPLETED} | {LOST, ms since Redis lost it at the latest} | {UNKNOWN}
 
 local user, place, waiting_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
+if not is_open() then return { 'UNOPENED' } end
 local now = clock_ms()
-local word, expires, token = standing(user, place, now, waiting_ttl)
+local word, time, token = standing(user, place, now, waiting_ttl)
 if word == 'WAITING' then
   redis.call('HSET', tokens, user, format_token('W', token, now))
   return { word, redis.call('ZRANK', waiting, user), now + waiting_ttl }
 end
-if word == 'ACTIVE' then return { word, expires } end
+if word == 'ACTIVE' then return { word, time } end
+if word == 'LOST' then return { word, time } end
 return { word }

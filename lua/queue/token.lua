@@ -1,15 +1,29 @@
 -- Shared opening of every queue script, put before it when the program is built: the keys, the clock, a token's record.
 --
+-- The last of ARGV, in every script, is the incarnation: which Redis this is, as the caller's connection found it. A
+-- queue that was opened in another one (a restart, a replica that took over) may lack what was given last, so it is
+-- opened anew before it answers.
+--
 -- KEYS of every queue script, all under one hash tag:
 --   1 waiting  ZSET  user -> place            who waits, in order of arrival
 --   2 active   ZSET  user -> expiry, ms       who may try
 --   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user
 --   4 ended    ZSET  user -> end, ms          whose record may be forgotten, and since when
 --   5 holding  HASH  user -> "1 5"            schedules in which an active user has held seats
---   6 state    HASH  places (the last place given), level and refilled (the token bucket), reaped (the reaper's cursor)
+--   6 state    HASH  places (the last place given), level and refilled (the token bucket), reaped (the reaper's cursor),
+--                    admitted (the greatest place let in); of the last opening: incarnation, opened (when, ms), before
+--                    (the place before its first), window (ms in which lost places may be claimed), calm (until when
+--                    nobody is let in, ms)
 -- STATUS: W waiting, A active, C completed (it paid), E ended otherwise.
 
 local waiting, active, tokens, ended, holding, state = unpack(KEYS)
+local incarnation = ARGV[#ARGV]
+local opening = redis.call('HMGET', state, 'incarnation', 'opened')
+local opened = tonumber(opening[2] or 0)
+
+local function is_open()
+  return opening[1] == incarnation
+end
 
 -- Redis' own clock, the only one that counts, in microseconds.
 local function clock_us()
@@ -46,20 +60,29 @@ local function end_token(user, token, status, now)
   end
 end
 
--- A waiting token that was not seen for its time has left, whether it was reaped yet or not.
+-- A waiting token that was not seen for its time has left, whether it was reaped yet or not. While Redis was away nobody
+-- could be seen.
 local function has_left(token, now, waiting_ttl)
-  return token.seen + waiting_ttl <= now
+  return math.max(token.seen, opened) + waiting_ttl <= now
 end
 
--- What a presented token is now: WAITING, ACTIVE with its expiry, COMPLETED, EXPIRED, or UNKNOWN if this queue, as
--- Redis knows it, never gave that place.
+-- What a place is of which there is no record: lost with a former Redis, if it was given before this opening, the time
+-- to claim it is not over, and its user has no other token that is active, that waits before it, or that came after it and
+-- has ended. A token that its user got since and still waits with gives way to the earlier one.
+local function unrecorded(place, token, now)
+  local at = redis.call('HMGET', state, 'places', 'before', 'window')
+  place = tonumber(place)
+  if place > tonumber(at[1]) then return 'UNKNOWN' end
+  local superseded = token and (token.status == 'A' or (token.status == 'W') ~= (tonumber(token.place) > place))
+  if superseded or place > tonumber(at[2]) or now - opened > tonumber(at[3]) then return 'EXPIRED' end
+  return 'LOST', now - opened
+end
+
+-- What a presented token is now: WAITING, ACTIVE with its expiry, COMPLETED, EXPIRED, LOST with the ms since Redis lost
+-- it at the latest, or UNKNOWN if this queue never gave that place.
 local function standing(user, place, now, waiting_ttl)
   local token = read_token(user)
-  if not token or token.place ~= place then
-    local places = redis.call('HGET', state, 'places')
-    if not places or tonumber(place) > tonumber(places) then return 'UNKNOWN' end
-    return 'EXPIRED'
-  end
+  if not token or token.place ~= place then return unrecorded(place, token, now) end
   if token.status == 'W' then
     if has_left(token, now, waiting_ttl) then return 'EXPIRED', nil, token end
     return 'WAITING', nil, token

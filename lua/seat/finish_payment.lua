@@ -1,11 +1,11 @@
 -- seat.finish_payment: tells the map how a payment ended. Postgres has decided; this script only follows.
 -- KEYS: the schedule's (see map.lua)
 -- ARGV: 1 user  2 reservation  3 position  4 attempt  5 PAID | REFUSED (the hold is what it was)
---       | ABORTED (it can never be paid) | SOLD_TO_ANOTHER (nor can anybody pay for its seat). Unless PAID, only the
+--       | ABORTED (it is never sold any more: refunded since) | SOLD_TO_ANOTHER (nor can anybody pay for its seat). Unless PAID, only the
 --       attempt that is under way is ended: an older one that comes late changes nothing
 -- Returns: {MISSING}, there is no map, and what is loaded later will be right
 --        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {YIELDED}, the seat is marked as sold
---        | {GONE}, there was nothing to end
+--        | {GONE}, there was nothing to end, or it is not sold any more
 
 local user, reservation, position, attempt, outcome = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', seats) == 0 then return { 'MISSING' } end
@@ -13,12 +13,14 @@ local now = clock_ms()
 local hold = read_hold(reservation)
 
 if outcome == 'PAID' then
+  if hold and hold.status == 'R' then return { 'GONE' } end
   -- Sold is sold: a map that was built anew may know nothing of this hold, or have given the seat to another.
   local holder = redis.call('HGET', by_seat, position)
   local other = holder and holder ~= reservation and read_hold(holder)
   if other then end_hold(holder, other, 'G', 'S', now) end
   hold = hold or { position = position, user = user, deadline = now, attempt = attempt }
   end_hold(reservation, hold, 'S', 'S', now)
+  redis.call('HSET', by_seat, position, reservation)
   set_seat(position, 'S')
   return { 'SOLD', count(list_of(user)) }
 end
@@ -35,5 +37,5 @@ if outcome == 'SOLD_TO_ANOTHER' then
   end_hold(reservation, hold, 'G', 'S', now)
   return { 'YIELDED' }
 end
-end_hold(reservation, hold, outcome == 'REFUSED' and 'L' or 'G', 'F', now)
+end_hold(reservation, hold, outcome == 'REFUSED' and 'L' or 'R', 'F', now)
 return { 'FREED' }

@@ -1,15 +1,19 @@
 -- Shared opening of every seat script, put before it when the program is built: the keys, the clock, a hold's record.
 --
+-- The last of ARGV, in every script, is the incarnation: which Redis this is, as the caller's connection found it. A map
+-- that was opened in another one (a restart, a replica that took over) may lack what was sold last, so it is loaded anew
+-- before it answers.
+--
 -- KEYS of every seat script, all under one hash tag:
 --   1 seats    STRING  one byte a seat, at the seat's position: F free, H held, P being paid, S sold
---   2 map      HASH    generation (absent: Redis has not got the map), version (counts changes), loading
+--   2 map      HASH    generation (absent: Redis has not got the map) and incarnation, version (counts changes), loading
 --   3 holds    HASH    reservation -> record STATUS:position:user:deadline:attempt; deadline in ms, attempts to pay
 --   4 lapses   ZSET    reservation -> deadline, ms   the holds that can lapse
---   5 by_seat  HASH    position -> reservation       whose seat it is now
+--   5 by_seat  HASH    position -> reservation       whose seat it is now: held, being paid or sold
 --   6 by_user  HASH    user -> "12 15"               the reservations a user holds or is paying for
 --   7 paying   ZSET    reservation -> begin, ms      no time limit of their own: only a payment's outcome ends them
 --   8 past     ZSET    reservation -> end, ms        whose record may be forgotten, and since when
--- STATUS: H held, P being paid, S sold, L lapsed, G given up or refused.
+-- STATUS: H held, P being paid, S sold, L lapsed, G given up or refused, R refunded: never sold any more.
 
 local seats, map, holds, lapses, by_seat, by_user, paying, past = unpack(KEYS)
 
@@ -19,8 +23,10 @@ local function clock_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local incarnation = ARGV[#ARGV]
+
 local function is_loaded()
-  return redis.call('HEXISTS', map, 'generation') == 1
+  return redis.call('HGET', map, 'incarnation') == incarnation
 end
 
 local function read_hold(reservation)

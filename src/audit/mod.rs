@@ -1,15 +1,17 @@
-//! `onsale audit`: the contract's invariants, checked on the live stores. Reads only.
+//! `onsale audit`: the contract's invariants, checked on the live stores. Reads only, a bounded piece at a time.
 //!
-//! What Postgres alone decides is checked in one snapshot of it. Redis is checked a script at a time, each of which sees
-//! one instant. What spans both can be under way, so what looks wrong there is looked at again before it is called broken.
+//! What Postgres alone decides is checked in one snapshot of it. Redis is checked a page at a time, each of which is as of
+//! one instant, and proves a breach by itself. What spans both can be under way, so what looks wrong there is looked at again
+//! before it is called broken.
 
 mod books;
-mod stores;
+mod finding;
+mod maps;
+mod queues;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::Serialize;
+pub use finding::{Breach, Finding};
 
 use crate::concert::Concerts;
 use crate::postgres::{self, Postgres};
@@ -21,19 +23,6 @@ use crate::store_error::StoreError;
 
 /// The audit takes its time: its statements read whole tables.
 const STATEMENT_TIMEOUT_MS: u32 = 60_000;
-
-/// One invariant, and whether it holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Its number in the contract.
-    pub invariant: u8,
-    /// Whether it holds.
-    pub holds: bool,
-    /// What it says.
-    pub rule: &'static str,
-    /// What was looked at, or what is broken.
-    pub detail: String,
-}
 
 /// Why the audit could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -81,29 +70,16 @@ impl Auditor {
     /// Checks every invariant, in the contract's order.
     pub async fn audit(&self) -> Result<Vec<Finding>, StoreError> {
         let books = books::read(&self.postgres).await?;
-        let maps = self.settled_maps().await?;
-        let queues = stores::queues(&self.queues).await?;
+        let maps = maps::read(&self.concerts, &self.seats).await?;
+        let queues = queues::read(&self.queues).await?;
         Ok(vec![
             books.seats_sold_once(),
             books.balances_are_sums(),
             books.payments_are_whole(),
-            books.nothing_is_lost(&maps),
+            maps.nothing_is_lost(&books),
             queues.cap_and_order(),
             queues.one_token_a_user(),
             maps.every_hold_ends(),
         ])
-    }
-
-    /// A payment commits in Postgres a moment before Redis follows: what differs is looked at again.
-    async fn settled_maps(&self) -> Result<stores::Maps, StoreError> {
-        let mut maps = stores::maps(&self.concerts, &self.seats).await?;
-        for _ in 0..3 {
-            if maps.agree() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            maps = stores::maps(&self.concerts, &self.seats).await?;
-        }
-        Ok(maps)
     }
 }

@@ -1,4 +1,4 @@
-//! Installing Redis and Postgres with the machine's own package manager.
+//! Installing Redis, Postgres and libfaketime with the machine's own package manager.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -14,7 +14,7 @@ use super::programs::{Install, Machine, Programs};
 /// One installation at a time: package managers lock each other out.
 static INSTALLING: Mutex<()> = Mutex::const_new(());
 
-/// A package manager, and what Redis and Postgres are called there.
+/// A package manager, and what its packages are called.
 #[derive(Debug)]
 struct Manager {
     program: &'static str,
@@ -26,6 +26,8 @@ struct Manager {
     redis: &'static [&'static str],
     /// Packages with a Postgres server, the better ones first.
     postgres: &'static [&'static str],
+    /// The package with libfaketime.
+    faketime: &'static str,
     /// Whether it must be run as root.
     as_root: bool,
 }
@@ -37,6 +39,7 @@ const MANAGERS: [Manager; 4] = [
         install: &["install", "-y", "--no-install-recommends"],
         redis: &["redis-server", "valkey-server"],
         postgres: &["postgresql"],
+        faketime: "libfaketime",
         as_root: true,
     },
     Manager {
@@ -45,6 +48,7 @@ const MANAGERS: [Manager; 4] = [
         install: &["install", "-y"],
         redis: &["redis", "valkey"],
         postgres: &["postgresql-server"],
+        faketime: "libfaketime",
         as_root: true,
     },
     Manager {
@@ -53,6 +57,7 @@ const MANAGERS: [Manager; 4] = [
         install: &["add", "--no-cache"],
         redis: &["redis", "valkey"],
         postgres: &["postgresql"],
+        faketime: "libfaketime",
         as_root: true,
     },
     Manager {
@@ -61,6 +66,7 @@ const MANAGERS: [Manager; 4] = [
         install: &["install"],
         redis: &["redis", "valkey"],
         postgres: &["postgresql@17", "postgresql"],
+        faketime: "libfaketime",
         as_root: false,
     },
 ];
@@ -74,20 +80,8 @@ pub(super) async fn install(machine: &Machine, allowed: Install) -> Result<Progr
     if let Some(programs) = machine.programs() {
         return Ok(programs);
     }
-    let known = MANAGERS.iter().find_map(|manager| Some((manager, machine.find(manager.program)?)));
-    let Some((manager, program)) = known else {
-        return Err(missing(machine, None, ", nor a package manager that onsale knows"));
-    };
-    if allowed == Install::Forbidden {
-        let because = ", and installing is forbidden (ONSALE_INSTALL=0)";
-        return Err(missing(machine, Some(manager), because));
-    }
-    let Some(mut before) = elevation(machine, manager) else {
-        let because = ", and installing needs root or sudo";
-        return Err(missing(machine, Some(manager), because));
-    };
-    before.push(program);
-
+    let (manager, before) =
+        permitted(machine, allowed).map_err(|(manager, because)| missing(machine, manager, because))?;
     if !manager.refresh.is_empty() {
         run(machine, &before, manager.refresh).await;
     }
@@ -102,6 +96,44 @@ pub(super) async fn install(machine: &Machine, allowed: Install) -> Result<Progr
         }
     }
     machine.programs().ok_or_else(|| missing(machine, Some(manager), ", and installing failed"))
+}
+
+/// Likewise for libfaketime alone.
+pub(super) async fn install_faketime(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
+    let _one_at_a_time = INSTALLING.lock().await;
+    if let Some(library) = machine.faketime() {
+        return Ok(library);
+    }
+    let missing = |manager: Option<&Manager>, because: &str| DevError::Missing {
+        missing: "libfaketime".to_owned(),
+        because: because.to_owned(),
+        command: manager.map_or_else(
+            || "your system's package of libfaketime".to_owned(),
+            |manager| line_by_hand(manager, &[manager.faketime]),
+        ),
+    };
+    let (manager, before) = permitted(machine, allowed).map_err(|(manager, because)| missing(manager, because))?;
+    if !manager.refresh.is_empty() {
+        run(machine, &before, manager.refresh).await;
+    }
+    run(machine, &before, &[manager.install, &[manager.faketime]].concat()).await;
+    machine.faketime().ok_or_else(|| missing(Some(manager), ", and installing failed"))
+}
+
+/// Why nothing may be installed: the manager that there is, and a reason that begins with a comma.
+type Refusal = (Option<&'static Manager>, &'static str);
+
+/// The machine's package manager and how it is run.
+fn permitted(machine: &Machine, allowed: Install) -> Result<(&'static Manager, Vec<PathBuf>), Refusal> {
+    let known = MANAGERS.iter().find_map(|manager| Some((manager, machine.find(manager.program)?)));
+    let (manager, program) = known.ok_or((None, ", nor a package manager that onsale knows"))?;
+    if allowed == Install::Forbidden {
+        return Err((Some(manager), ", and installing is forbidden (ONSALE_INSTALL=0)"));
+    }
+    let elevated = elevation(machine, manager);
+    let mut before = elevated.ok_or((Some(manager), ", and installing needs root or sudo"))?;
+    before.push(program);
+    Ok((manager, before))
 }
 
 /// What comes before the package manager on the command line; `None` if we may not run it.
@@ -166,15 +198,19 @@ fn missing(machine: &Machine, manager: Option<&Manager>, because: &str) -> DevEr
 
 /// What a person would type.
 fn by_hand(manager: &Manager, redis: bool, postgres: bool) -> String {
+    let redis = manager.redis.iter().take(usize::from(redis));
+    let postgres = manager.postgres.iter().take(usize::from(postgres));
+    let packages: Vec<&str> = redis.chain(postgres).copied().collect();
+    line_by_hand(manager, &packages)
+}
+
+fn line_by_hand(manager: &Manager, packages: &[&str]) -> String {
     let sudo = if manager.as_root { "sudo " } else { "" };
     let begin = format!("{sudo}{}", Path::new(manager.program).display());
     let mut line = String::new();
     if !manager.refresh.is_empty() {
         line = format!("{begin} {} && ", manager.refresh.join(" "));
     }
-    let redis = manager.redis.iter().take(usize::from(redis));
-    let postgres = manager.postgres.iter().take(usize::from(postgres));
-    let packages: Vec<&str> = redis.chain(postgres).copied().collect();
     let install = manager.install.join(" ");
     format!("{line}{begin} {install} {}", packages.join(" "))
 }
@@ -186,7 +222,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::{Install, Machine, install};
+    use super::{Install, Machine, install, install_faketime};
 
     type Outcome = Result<(), Box<dyn Error>>;
 
@@ -208,6 +244,7 @@ for last; do :; done
 case "$last" in
 valkey*) put {root}/usr/bin/valkey-server ;;
 postgresql*) put {root}/usr/bin/initdb; put {root}/usr/bin/postgres ;;
+libfaketime) put {root}/usr/lib64/faketime/libfaketimeMT.so.1 ;;
 esac
 exit 1
 "#,
@@ -290,6 +327,20 @@ exit 1
         put(&root.path().join("bin/redis-server"), "binary")?;
         install(&machine, Install::Allowed).await?;
         assert_eq!(calls(root.path()), "apk add --no-cache postgresql\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn the_clock_library_is_installed_by_itself() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "dnf")?;
+        let forbidden = install_faketime(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        assert!(forbidden.contains("libfaketime not found") && forbidden.ends_with("sudo dnf install -y libfaketime"));
+        let library = install_faketime(&machine, Install::Allowed).await?;
+        assert_eq!(library, root.path().join("usr/lib64/faketime/libfaketimeMT.so.1"));
+        assert_eq!(install_faketime(&machine, Install::Allowed).await?, library);
+        assert_eq!(calls(root.path()), "dnf install -y libfaketime\n");
         Ok(())
     }
 }

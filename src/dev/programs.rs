@@ -40,6 +40,19 @@ pub struct Programs {
     pub postgres: PathBuf,
 }
 
+/// Finds libfaketime, which gives a program another wall clock, and installs it where it is missing if that is allowed.
+/// None on macOS, whose programs do not take it.
+pub async fn faketime(install: Install) -> Result<Option<PathBuf>, DevError> {
+    if cfg!(target_os = "macos") {
+        return Ok(None);
+    }
+    let machine = Machine::here();
+    match machine.faketime() {
+        Some(library) => Ok(Some(library)),
+        None => install::install_faketime(&machine, install).await.map(Some),
+    }
+}
+
 /// Whether missing programs may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Install {
@@ -113,6 +126,14 @@ impl Machine {
             .chain(versioned)
             .find(|folder| holds_postgres(folder))
             .or_else(|| self.asked().filter(|folder| holds_postgres(folder)))
+    }
+
+    /// The library of libfaketime for programs with threads: beside the other libraries, or in the folder of their kind.
+    pub(super) fn faketime(&self) -> Option<PathBuf> {
+        let libraries = ["usr/lib", "usr/lib64", "usr/local/lib"].map(|folder| self.root.join(folder));
+        let kinds = fs::read_dir(&libraries[0]).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let mut folders = libraries.iter().cloned().chain(kinds);
+        folders.find_map(|folder| Some(folder.join("faketime/libfaketimeMT.so.1")).filter(|library| library.is_file()))
     }
 
     /// A program of any kind.

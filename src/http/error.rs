@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 
@@ -50,10 +51,14 @@ pub enum ErrorCode {
     ReservationExpired,
     /// Another request is paying for it now.
     PaymentInProgress,
+    /// The first request with this `Idempotency-Key` still runs.
+    IdempotencyKeyInUse,
     /// The body is over its limit.
     PayloadTooLarge,
     /// A JSON call without `application/json`.
     UnsupportedMediaType,
+    /// The same `Idempotency-Key` with another request.
+    IdempotencyKeyReused,
     /// Too many requests of one user.
     RateLimited,
     /// Ours; the cause is in the log under the request id only.
@@ -64,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables and tests.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
         Self::InvalidAmount,
         Self::InsufficientBalance,
@@ -83,8 +88,10 @@ impl ErrorCode {
         Self::HoldLimit,
         Self::ReservationExpired,
         Self::PaymentInProgress,
+        Self::IdempotencyKeyInUse,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
+        Self::IdempotencyKeyReused,
         Self::RateLimited,
         Self::Internal,
         Self::Unavailable,
@@ -112,8 +119,10 @@ impl ErrorCode {
             Self::HoldLimit => ("HOLD_LIMIT", StatusCode::CONFLICT),
             Self::ReservationExpired => ("RESERVATION_EXPIRED", StatusCode::CONFLICT),
             Self::PaymentInProgress => ("PAYMENT_IN_PROGRESS", StatusCode::CONFLICT),
+            Self::IdempotencyKeyInUse => ("IDEMPOTENCY_KEY_IN_USE", StatusCode::CONFLICT),
             Self::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE),
             Self::UnsupportedMediaType => ("UNSUPPORTED_MEDIA_TYPE", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::IdempotencyKeyReused => ("IDEMPOTENCY_KEY_REUSED", StatusCode::UNPROCESSABLE_ENTITY),
             Self::RateLimited => ("RATE_LIMITED", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
@@ -135,7 +144,7 @@ impl ErrorCode {
     /// Seconds after which trying again makes sense, where it does.
     const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::PaymentInProgress | Self::RateLimited | Self::Unavailable => Some(1),
+            Self::PaymentInProgress | Self::IdempotencyKeyInUse | Self::RateLimited | Self::Unavailable => Some(1),
             _ => None,
         }
     }
@@ -176,10 +185,22 @@ impl ApiError {
         Self { cause: Some(Cause(Arc::from(cause.into()))), ..Self::new(ErrorCode::Internal, message) }
     }
 
+    /// The same with another sentence.
+    #[must_use]
+    pub fn saying(self, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
     /// The code it will be answered with.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// The body it will be answered with.
+    #[must_use]
+    pub fn body(&self) -> Bytes {
+        failure_body(self.code, &self.message)
     }
 }
 
@@ -194,8 +215,7 @@ impl From<StoreError> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = failure_body(self.code, &self.message);
-        let mut response = (self.code.status(), [(CONTENT_TYPE, "application/json")], body).into_response();
+        let mut response = (self.code.status(), [(CONTENT_TYPE, "application/json")], self.body()).into_response();
         if let Some(seconds) = self.code.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -7,6 +7,7 @@
 
 mod http;
 mod reconcile;
+mod refund;
 mod store;
 
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use tokio_util::task::TaskTracker;
 
 pub use http::router;
 pub use reconcile::SUSPICIOUS_AGE;
+pub use refund::{RefundError, Refunded};
 
 use crate::concert::Concerts;
+use crate::idempotency::Claim;
 use crate::ids::{PaymentId, ReservationId, ScheduleId};
 use crate::money::Won;
 use crate::postgres::Postgres;
@@ -61,6 +64,9 @@ pub enum PayError {
     /// The wallet cannot pay.
     #[error("the wallet cannot pay")]
     Insufficient,
+    /// Another request has the same key.
+    #[error("another request has the same Idempotency-Key")]
+    KeyInUse,
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,6 +85,8 @@ pub struct Paid {
 enum Carried {
     /// The money is taken, now or before.
     Paid(Paid),
+    /// It was paid before, and refunded since: the answer is the same, but nothing is sold.
+    Refunded(Paid),
     /// Nothing is taken, and nothing will be by this attempt.
     Ended(Outcome, PayError),
 }
@@ -97,18 +105,29 @@ impl Payments {
         Self { postgres, concerts, queues, seats, ids, tasks }
     }
 
-    /// Pays for a reservation, in a task of its own: a client that goes away does not stop half-way.
-    pub async fn pay(self: &Arc<Self>, presented: Presented, reservation: ReservationId) -> Result<Paid, PayError> {
+    /// Pays for a reservation, in a task of its own: a client that goes away does not stop half-way. Under a key, the answer
+    /// is stored with the payment.
+    pub async fn pay(
+        self: &Arc<Self>,
+        presented: Presented,
+        reservation: ReservationId,
+        claim: Option<Arc<Claim>>,
+    ) -> Result<Paid, PayError> {
         let payments = Arc::clone(self);
-        let task = self.tasks.spawn(async move { payments.pay_whole(&presented, reservation).await });
+        let task = self.tasks.spawn(async move { payments.pay_whole(&presented, reservation, claim.as_deref()).await });
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "payment task", source: error.into() }.into()))
     }
 
-    async fn pay_whole(&self, presented: &Presented, reservation: ReservationId) -> Result<Paid, PayError> {
+    async fn pay_whole(
+        &self,
+        presented: &Presented,
+        reservation: ReservationId,
+        claim: Option<&Claim>,
+    ) -> Result<Paid, PayError> {
         let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
         if !matches!(standing, Standing::Active { .. }) {
-            return self.replay(presented, reservation).await?.ok_or(PayError::NotActive(standing));
+            return self.too_late(presented, reservation, standing).await;
         }
         let schedule = self.ids.schedule_of(reservation).await?.ok_or(PayError::NoReservation)?;
         self.require_queue(presented, schedule, reservation).await?;
@@ -116,7 +135,7 @@ impl Payments {
         match self.seats.begin_payment(schedule, user, reservation).await? {
             Begun::Begun { position, attempt: number } => {
                 let attempt = Attempt { reservation, user, position, number };
-                let outcome = self.carry_out(schedule, &attempt).await?;
+                let outcome = self.carry_out(presented, schedule, &attempt, claim).await?;
                 self.follow(presented, schedule, &attempt, outcome).await
             }
             // It may be that the money has moved and only Redis does not know yet.
@@ -131,6 +150,27 @@ impl Payments {
                 Ok(paid)
             }
         }
+    }
+
+    /// For a token that may not pay any more: what it has paid, or what is still to be seen.
+    async fn too_late(
+        &self,
+        presented: &Presented,
+        reservation: ReservationId,
+        standing: Standing,
+    ) -> Result<Paid, PayError> {
+        if let Some(paid) = self.replay(presented, reservation).await? {
+            return Ok(paid);
+        }
+        let Some(schedule) = self.ids.schedule_of(reservation).await? else {
+            return Err(PayError::NotActive(standing));
+        };
+        let held = self.seats.held(schedule, presented.claim.user).await?;
+        if held.iter().any(|held| held.reservation == reservation && held.paying) {
+            return Err(PayError::InProgress);
+        }
+        // Not under way any more: it may have come to its end just now.
+        self.replay(presented, reservation).await?.ok_or(PayError::NotActive(standing))
     }
 
     /// What the same user has paid before for the same reservation.
@@ -164,13 +204,20 @@ impl Payments {
 
     /// Asks Postgres to carry the attempt out. An error means that it is not known what became of it, and that the
     /// reconciler will find out.
-    async fn carry_out(&self, schedule: ScheduleId, attempt: &Attempt) -> Result<Carried, StoreError> {
+    async fn carry_out(
+        &self,
+        presented: &Presented,
+        schedule: ScheduleId,
+        attempt: &Attempt,
+        claim: Option<&Claim>,
+    ) -> Result<Carried, StoreError> {
         let plan = self.seats.plan(schedule).await?;
         let Some(seat) = plan.at(attempt.position) else {
             return Ok(Carried::Ended(Outcome::Aborted, PayError::NoReservation));
         };
-        let decision = match store::pay(&self.postgres, attempt, seat.id).await {
+        let decision = match store::pay(&self.postgres, attempt, seat.id, &presented.claim, claim).await {
             Ok(Decision::Paid { id, amount }) => return Ok(Carried::Paid(Paid { id, taken: Some(amount) })),
+            Ok(Decision::KeyInUse) => return Ok(Carried::Ended(Outcome::Refused, PayError::KeyInUse)),
             Err(PayFailure::NothingHappened(error)) => return Ok(Carried::Ended(Outcome::Refused, error.into())),
             Ok(refusal) => Ok(refusal),
             Err(PayFailure::Unknown(error)) => {
@@ -182,8 +229,9 @@ impl Payments {
         // A refusal, too, may only mean that the money was taken before, by a payment that Redis has forgotten: then the
         // wallet is short, or the seat is sold, because of this very reservation.
         let record = store::find(&self.postgres, attempt.reservation).await?;
-        if let Some(Record { payment: Some(id), .. }) = record {
-            return Ok(Carried::Paid(Paid { id, taken: None }));
+        if let Some(Record { payment: Some(id), live, .. }) = record {
+            let paid = Paid { id, taken: None };
+            return Ok(if live { Carried::Paid(paid) } else { Carried::Refunded(paid) });
         }
         let was_aborted = record.is_some_and(|record| record.attempt >= attempt.number);
         Ok(match decision {
@@ -205,6 +253,7 @@ impl Payments {
     ) -> Result<Paid, PayError> {
         let (outcome, answer) = match carried {
             Carried::Paid(paid) => (Outcome::Paid, Ok(paid)),
+            Carried::Refunded(paid) => (Outcome::Aborted, Ok(paid)),
             Carried::Ended(outcome, error) => (outcome, Err(error)),
         };
         let finished = self.seats.finish_payment(schedule, attempt, outcome).await;

@@ -1,8 +1,14 @@
 //! The payments' only SQL.
 
-use crate::ids::{PaymentId, ReservationId, SeatId, UserId};
+use chrono::NaiveDate;
+use sqlx::PgExecutor;
+
+use super::http;
+use crate::idempotency::Claim;
+use crate::ids::{NotAnId, PaymentId, ReservationId, ScheduleId, SeatId, UserId};
 use crate::money::Won;
 use crate::postgres::{Postgres, broken_constraint};
+use crate::queue;
 use crate::seat::Attempt;
 use crate::store_error::StoreError;
 
@@ -15,6 +21,8 @@ pub(super) enum Decision {
     Refused,
     /// Nothing was written: the seat has a live reservation already.
     SeatSold,
+    /// Nothing was written: another request has the same `Idempotency-Key`.
+    KeyInUse,
 }
 
 /// Why there is no decision.
@@ -30,19 +38,62 @@ pub(super) enum PayFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) user: UserId,
+    /// Paid for, and not refunded.
     pub(super) live: bool,
     /// The attempt that has decided: that paid, or that must not pay any more.
     pub(super) attempt: i32,
     pub(super) payment: Option<PaymentId>,
 }
 
-/// The payment, one statement and so one transaction and one round trip: reservation, debit, payment, ledger entry, or none
-/// of them. The price is the seat's own. A tombstone stops this attempt and older ones, not later ones.
+/// The payment: by itself one statement and so one transaction and one round trip; under a key, one transaction with the
+/// answer.
+pub(super) async fn pay(
+    postgres: &Postgres,
+    attempt: &Attempt,
+    seat: SeatId,
+    token: &queue::Claim,
+    claim: Option<&Claim>,
+) -> Result<Decision, PayFailure> {
+    let decision = match claim {
+        None => postgres.timed("payment.pay", take(postgres.pool(), attempt, seat, token)).await,
+        Some(claim) => postgres.timed("payment.pay_once", take_once(claim, attempt, seat, token)).await,
+    };
+    decision.or_else(|error| match broken_constraint(&error) {
+        Some("reservation_seat_live") => Ok(Decision::SeatSold),
+        Some("user_wallet_balance_range") => Ok(Decision::Refused),
+        _ if rolled_back(&error) => Err(PayFailure::NothingHappened(error.into())),
+        _ => Err(PayFailure::Unknown(error.into())),
+    })
+}
+
+/// What is not paid has no answer yet: why it is not remains to be asked.
+async fn take_once(
+    claim: &Claim,
+    attempt: &Attempt,
+    seat: SeatId,
+    token: &queue::Claim,
+) -> Result<Decision, sqlx::Error> {
+    let Some(mut once) = claim.begin().await? else { return Ok(Decision::KeyInUse) };
+    let decision = take(once.connection(), attempt, seat, token).await?;
+    let Decision::Paid { id, .. } = decision else {
+        once.roll_back().await?;
+        return Ok(decision);
+    };
+    Ok(if once.end(http::answer(id)).await? { decision } else { Decision::KeyInUse })
+}
+
+/// Reservation, debit, payment, ledger entry, or none of them. The price is the seat's own. A tombstone stops this attempt
+/// and older ones, not later ones.
 ///
 /// The balance is looked at first and debited last. Should another payment of the same user come in between, the wallet's
 /// own CHECK undoes this one.
-pub(super) async fn pay(postgres: &Postgres, attempt: &Attempt, seat: SeatId) -> Result<Decision, PayFailure> {
-    let write = sqlx::query!(
+async fn take(
+    executor: impl PgExecutor<'_>,
+    attempt: &Attempt,
+    seat: SeatId,
+    token: &queue::Claim,
+) -> Result<Decision, sqlx::Error> {
+    let paid = sqlx::query!(
         "WITH bill AS (
              SELECT seat.price FROM concert_seat seat JOIN user_wallet wallet ON wallet.balance >= seat.price
              WHERE seat.id = $3 AND wallet.user_id = $2
@@ -58,8 +109,8 @@ pub(super) async fn pay(postgres: &Postgres, attempt: &Attempt, seat: SeatId) ->
              FROM confirmed WHERE wallet.user_id = $2
              RETURNING wallet.balance, confirmed.price
          ), paid AS (
-             INSERT INTO payment_history (reservation_id, user_id, amount)
-             SELECT $1, $2, price FROM debit
+             INSERT INTO payment_history (reservation_id, user_id, amount, queue_id, queue_place)
+             SELECT $1, $2, price, $5, $6 FROM debit
              RETURNING id, amount
          ), entry AS (
              INSERT INTO wallet_ledger (user_id, kind, amount, balance_after, payment_history_id)
@@ -69,22 +120,14 @@ pub(super) async fn pay(postgres: &Postgres, attempt: &Attempt, seat: SeatId) ->
         attempt.reservation.get(),
         attempt.user.get(),
         seat.get(),
-        attempt.number
+        attempt.number,
+        token.queue.0,
+        token.place.cast_signed()
     )
-    .fetch_optional(postgres.pool());
-    match postgres.timed("payment.pay", write).await {
-        Ok(Some(row)) => {
-            let id = row.id.try_into().map_err(|error| PayFailure::Unknown(unexpected(error)))?;
-            Ok(Decision::Paid { id, amount: Won(row.amount) })
-        }
-        Ok(None) => Ok(Decision::Refused),
-        Err(error) => match broken_constraint(&error) {
-            Some("reservation_seat_live") => Ok(Decision::SeatSold),
-            Some("user_wallet_balance_range") => Ok(Decision::Refused),
-            _ if rolled_back(&error) => Err(PayFailure::NothingHappened(error.into())),
-            _ => Err(PayFailure::Unknown(error.into())),
-        },
-    }
+    .fetch_optional(executor);
+    let Some(row) = paid.await? else { return Ok(Decision::Refused) };
+    let id = row.id.try_into().map_err(|error: NotAnId| sqlx::Error::Decode(error.into()))?;
+    Ok(Decision::Paid { id, amount: Won(row.amount) })
 }
 
 /// An error that Postgres itself reports has rolled back, but for being shut down, where its last word may be cut short.
@@ -130,6 +173,130 @@ pub(super) async fn abort(postgres: &Postgres, attempt: &Attempt, seat: SeatId) 
     Ok(())
 }
 
-fn unexpected(error: crate::ids::NotAnId) -> StoreError {
+/// Who has paid in a queue within a day, which is the longest that a token lives, and in which schedule.
+pub(super) async fn used_up(
+    postgres: &Postgres,
+    queue: queue::QueueId,
+) -> Result<Vec<(queue::Claim, ScheduleId)>, StoreError> {
+    let read = sqlx::query!(
+        "SELECT payment.user_id, payment.queue_place AS \"place!\", seat.concert_schedule_id
+         FROM payment_history payment
+         JOIN reservation ON reservation.id = payment.reservation_id
+         JOIN concert_seat seat ON seat.id = reservation.concert_seat_id
+         WHERE payment.queue_id = $1 AND payment.queue_place IS NOT NULL AND payment.paid_at > now() - interval '1 day'",
+        queue.0
+    )
+    .fetch_all(postgres.pool());
+    let rows = postgres.timed("payment.used_up", read).await?;
+    let used = rows.into_iter().filter_map(|row| {
+        let (user, place) = (row.user_id.try_into().ok()?, row.place.unsigned_abs());
+        Some((queue::Claim { queue, user, place }, row.concert_schedule_id.try_into().ok()?))
+    });
+    Ok(used.collect())
+}
+
+/// The token under which a reservation was paid for, if that is known.
+pub(super) async fn token_of(
+    postgres: &Postgres,
+    reservation: ReservationId,
+) -> Result<Option<queue::Claim>, StoreError> {
+    let read = sqlx::query!(
+        "SELECT user_id, queue_id, queue_place FROM payment_history WHERE reservation_id = $1",
+        reservation.get()
+    )
+    .fetch_optional(postgres.pool());
+    let Some(row) = postgres.timed("payment.token_of", read).await? else { return Ok(None) };
+    let user = row.user_id.try_into().map_err(unexpected)?;
+    let at = row.queue_id.zip(row.queue_place);
+    Ok(at.map(|(id, place)| queue::Claim { queue: queue::QueueId(id), user, place: place.unsigned_abs() }))
+}
+
+fn unexpected(error: NotAnId) -> StoreError {
     StoreError::Unexpected { store: "postgres", source: error.into() }
+}
+
+/// A payment, as its refund needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Payment {
+    pub(super) reservation: ReservationId,
+    pub(super) schedule: ScheduleId,
+    pub(super) position: u32,
+    /// The concert's day, the venue's.
+    pub(super) date: NaiveDate,
+    pub(super) amount: Won,
+    pub(super) is_refunded: bool,
+}
+
+/// How a refund went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refunding {
+    /// The money is back, now.
+    Refunded,
+    /// It was back before.
+    RefundedBefore,
+    /// Nothing was written: the balance would pass its limit.
+    BalanceLimit,
+}
+
+/// A user's payment; another's is as absent as any.
+pub(super) async fn payment(
+    postgres: &Postgres,
+    user: UserId,
+    payment: PaymentId,
+) -> Result<Option<Payment>, StoreError> {
+    let read = sqlx::query!(
+        "SELECT payment.reservation_id, payment.amount, payment.status = 'REFUNDED' AS \"is_refunded!\",
+                seat.position, schedule.id AS schedule_id, schedule.date
+         FROM payment_history payment
+         JOIN reservation ON reservation.id = payment.reservation_id
+         JOIN concert_seat seat ON seat.id = reservation.concert_seat_id
+         JOIN concert_schedule schedule ON schedule.id = seat.concert_schedule_id
+         WHERE payment.id = $1 AND payment.user_id = $2",
+        payment.get(),
+        user.get()
+    )
+    .fetch_optional(postgres.pool());
+    let Some(row) = postgres.timed("payment.payment", read).await? else { return Ok(None) };
+    Ok(Some(Payment {
+        reservation: row.reservation_id.try_into().map_err(unexpected)?,
+        schedule: row.schedule_id.try_into().map_err(unexpected)?,
+        position: row.position.unsigned_abs(),
+        date: row.date,
+        amount: Won(row.amount),
+        is_refunded: row.is_refunded,
+    }))
+}
+
+/// The refund, one statement and so one transaction: reservation, credit, payment, ledger entry, or none of them. It locks
+/// the reservation first and the wallet then, as `pay` does, so that neither ever waits for the other in a circle. Of many
+/// at once all but one wait for the reservation, and find it cancelled.
+pub(super) async fn refund(postgres: &Postgres, user: UserId, payment: PaymentId) -> Result<Refunding, StoreError> {
+    let write = sqlx::query!(
+        "WITH cancelled AS (
+             UPDATE reservation SET status = 'CANCELLED', cancelled_at = now()
+             FROM payment_history payment
+             WHERE payment.id = $1 AND payment.user_id = $2
+               AND reservation.id = payment.reservation_id AND reservation.status = 'CONFIRMED'
+             RETURNING payment.amount
+         ), credit AS (
+             UPDATE user_wallet wallet SET balance = wallet.balance + cancelled.amount
+             FROM cancelled WHERE wallet.user_id = $2
+             RETURNING wallet.balance
+         ), refunded AS (
+             UPDATE payment_history payment SET status = 'REFUNDED', refunded_at = now()
+             FROM credit WHERE payment.id = $1
+             RETURNING payment.amount, credit.balance
+         )
+         INSERT INTO wallet_ledger (user_id, kind, amount, balance_after, payment_history_id)
+         SELECT $2, 'REFUND', amount, balance, $1 FROM refunded",
+        payment.get(),
+        user.get()
+    )
+    .execute(postgres.pool());
+    match postgres.timed("payment.refund", write).await {
+        Ok(done) if done.rows_affected() == 1 => Ok(Refunding::Refunded),
+        Ok(_) => Ok(Refunding::RefundedBefore),
+        Err(error) if broken_constraint(&error) == Some("user_wallet_balance_range") => Ok(Refunding::BalanceLimit),
+        Err(error) => Err(error.into()),
+    }
 }

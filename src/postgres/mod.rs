@@ -1,15 +1,26 @@
-//! The Postgres foundation: the pool, the migrations, how its errors read. What the statements mean is the business of
-//! the rooms that run them.
+//! The Postgres foundation: the pool, the gate before it, the migrations, how its errors read. What the statements mean is
+//! the business of the rooms that run them.
+
+mod connections;
+mod gate;
+mod transaction;
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlx::PgPool;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection};
+use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
+
+pub use connections::Connections;
+pub use gate::unrefused;
+pub use transaction::Transaction;
 
 use crate::store_error::StoreError;
+use gate::Gate;
 
 /// The schema, carried by the program.
 pub static MIGRATOR: Migrator = sqlx::migrate!();
@@ -24,6 +35,8 @@ pub struct PostgresSettings {
     pub url: String,
     /// Connections, kept open.
     pub connections: u32,
+    /// Statements that may wait for one of them; more are refused.
+    pub queue: u32,
     /// The longest to wait for a connection, and again for a statement; the server itself ends a statement that takes
     /// longer, so that a time-out here leaves nothing running there.
     pub timeout: Duration,
@@ -49,7 +62,8 @@ pub enum ConnectError {
 /// Postgres, shared by the whole program.
 #[derive(Debug, Clone)]
 pub struct Postgres {
-    pool: PgPool,
+    connections: Connections,
+    gate: Arc<Gate>,
     timeout: Duration,
 }
 
@@ -62,26 +76,17 @@ impl Postgres {
             ("lock_timeout", format!("{timeout_ms}ms")),
             ("idle_in_transaction_session_timeout", format!("{timeout_ms}ms")),
         ]);
-        let pool = PgPoolOptions::new()
-            .min_connections(settings.connections)
-            .max_connections(settings.connections)
-            .acquire_timeout(settings.timeout)
-            // One that has been idle is asked before it is trusted; a busy one is not, which would double its round trips.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > Duration::from_secs(1) {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(options.clone());
+        let pool = pool(settings, &options);
         // The first connection may take longer than any later one: the server, or this machine, may be just starting.
         let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&options)).await;
         let first = first.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
         first.map_err(ConnectError::Unreachable)?.close().await.map_err(ConnectError::Unreachable)?;
-        Ok(Self { pool, timeout: settings.timeout })
+        // The others are made beforehand, as far as they can be.
+        let all = (0..settings.connections).map(|_| pool.acquire());
+        tokio::spawn(join_all(all.collect::<Vec<_>>()));
+        let gate = Arc::new(Gate::new(settings.connections.saturating_add(settings.queue)));
+        let timeout = settings.timeout;
+        Ok(Self { connections: Connections::new(pool, timeout), gate, timeout })
     }
 
     /// Brings the schema up to date, however long that takes. Any number may run it at once: one does the work.
@@ -96,10 +101,8 @@ impl Postgres {
 
     /// Fails unless every migration that this program knows is applied.
     pub async fn require_migrated(&self) -> Result<(), ConnectError> {
-        let applied: Vec<i64> = match sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success")
-            .fetch_all(&self.pool)
-            .await
-        {
+        let read = sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(self.pool());
+        let applied: Vec<i64> = match self.bounded(read).await {
             Ok(applied) => applied,
             Err(sqlx::Error::Database(_)) => Vec::new(),
             Err(error) => return Err(ConnectError::Unreachable(error)),
@@ -110,28 +113,70 @@ impl Postgres {
 
     /// The connections.
     #[must_use]
-    pub fn pool(&self) -> &PgPool {
-        &self.pool
+    pub fn pool(&self) -> &Connections {
+        &self.connections
     }
 
-    /// Awaits statements, timed under `op`, no longer than waiting for a connection and for a statement may take: a server
-    /// that is stopped does not keep its own time-outs. A time-out leaves it unknown whether they were carried out.
+    /// Awaits statements, timed under `op`. Refused as if there had been no connection in time, which there would not have
+    /// been, if too many are under way already: then they were certainly not carried out. A time-out leaves that unknown.
     pub async fn timed<T>(
         &self,
         op: &'static str,
         statements: impl Future<Output = Result<T, sqlx::Error>>,
     ) -> Result<T, sqlx::Error> {
+        let Some(_place) = self.gate.enter() else { return Err(sqlx::Error::PoolTimedOut) };
         let started = Instant::now();
-        let answer = tokio::time::timeout(self.timeout * 2, statements).await;
-        let answer = answer.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
+        let answer = self.bounded(statements).await;
         metrics::histogram!("postgres_request_duration_seconds", "op" => op).record(started.elapsed());
         answer
     }
 
+    /// No longer than waiting for a connection and for a statement may take: a server that is stopped does not keep its own
+    /// time-outs.
+    fn bounded<T>(
+        &self,
+        statements: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> impl Future<Output = Result<T, sqlx::Error>> {
+        let answer = tokio::time::timeout(self.timeout * 2, statements);
+        answer.map(|answer| answer.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into()))))
+    }
+
+    /// A connection that all of this program's statements leave alone, in a transaction that sees one instant, changes
+    /// nothing, and may take so long for each statement.
+    pub async fn snapshot(&self, limit: Duration) -> Result<PgConnection, sqlx::Error> {
+        let options = (*self.connections.connect_options()).clone();
+        let options = options.options([("statement_timeout", format!("{}ms", limit.as_millis()))]);
+        let mut connection = options.connect().await?;
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Ok(connection)
+    }
+
     /// Closes all connections.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.connections.close().await;
     }
+}
+
+/// No least number of connections: keeping to it, sqlx would wait for minutes for one that a network swallows.
+fn pool(settings: &PostgresSettings, options: &PgConnectOptions) -> PgPool {
+    let patience = settings.timeout / 4;
+    PgPoolOptions::new()
+        .max_connections(settings.connections)
+        .idle_timeout(None)
+        .acquire_timeout(settings.timeout)
+        // One that has been idle is asked before it is trusted, and replaced if it does not answer soon enough to leave time
+        // for that; a busy one is not, which would double its round trips.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > Duration::from_secs(1) {
+                    let pong = tokio::time::timeout(patience, connection.ping()).await;
+                    pong.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())))?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options.clone())
 }
 
 fn connect_options(settings: &PostgresSettings) -> Result<PgConnectOptions, ConnectError> {
@@ -148,11 +193,12 @@ pub fn broken_constraint(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(|error| error.constraint())
 }
 
-/// Postgres refuses for now: shutting down, out of connections or resources, a time-out of its own, a deadlock broken.
+/// Postgres refuses for now: shutting down, out of connections or resources, a time-out of its own (a transaction's too),
+/// a deadlock broken.
 fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
     // Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html
-    let classes = ["08", "40", "53", "55", "57", "58"];
-    error.code().is_some_and(|code| code == "25006" || classes.iter().any(|class| code.starts_with(class)))
+    let classes = ["08", "25006", "25P03", "40", "53", "55", "57", "58"];
+    error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -11,7 +11,7 @@ use http::header::{HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{self, WaitSeconds};
-use super::pass::{Presented, invalid_token};
+use super::pass::{Had, Presented, invalid_token};
 use super::{Queue, Queues, Rank};
 use crate::http::{ApiError, ErrorCode, Form, RateLimits, Success, User};
 use crate::ids::ConcertId;
@@ -41,6 +41,7 @@ struct Issued {
 async fn issue(
     State(queues): State<Arc<Queues>>,
     User(user): User,
+    Had(had): Had,
     Form(form): Form<Issue>,
 ) -> Result<Success<Issued>, ApiError> {
     let queue = match form.concert_id {
@@ -53,6 +54,10 @@ async fn issue(
                 .ok_or_else(|| ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert."))?
         }
     };
+    // Who shows the token it had gets its place back, should Redis have lost it.
+    if let Some(had) = had.filter(|had| had.queue == queue.id && had.user == user) {
+        queues.check(&queue, &had).await?;
+    }
     let token = queues.enter(&queue, user).await?;
     Ok(Success(Issued { token }))
 }

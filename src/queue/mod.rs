@@ -1,14 +1,17 @@
 //! The queue: who may try, in order of arrival, never more at once than the cap, never faster than the rate. Owns the
-//! `{queue:…}` keys in Redis, the scripts `lua/queue/*`, and Postgres' table `queue`.
+//! `{queue:…}` keys in Redis, the scripts `lua/queue/*`, and Postgres' tables `queue` and `queue_progress`.
 //!
 //! Order, cap and rate are kept by the scripts alone, each of which runs by itself in Redis; so they hold however many
 //! instances there are.
 
+mod audit;
 mod directory;
 mod estimate;
 mod http;
+mod lost;
 mod pass;
 mod promote;
+mod records;
 mod store;
 mod token;
 
@@ -16,19 +19,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use dashmap::DashMap;
 
+pub use audit::QueueAudit;
 pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use http::router;
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented};
-pub use store::{Completion, Departure, Holdings, QueueAudit, Rank, Standing};
+pub use store::{Completion, Departure, Holdings, Rank, Standing};
 pub use token::{Claim, Signer};
 
 use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::store_error::StoreError;
+use lost::{Asked, Losses};
 use pass::PassCache;
+use records::Progress;
 
 /// All queues.
 #[derive(Debug)]
@@ -39,6 +46,8 @@ pub struct Queues {
     defaults: QueueSettings,
     directory: ArcSwap<Directory>,
     passes: PassCache,
+    losses: Losses,
+    progress: DashMap<QueueId, Progress>,
 }
 
 impl Queues {
@@ -49,14 +58,22 @@ impl Queues {
         signer: Signer,
         defaults: QueueSettings,
     ) -> Result<Self, StoreError> {
-        let directory = store::directory(&postgres, redis.keys(), &defaults).await?;
-        let passes = PassCache::default();
-        Ok(Self { redis, postgres, signer, defaults, directory: ArcSwap::from_pointee(directory), passes })
+        let directory = records::directory(&postgres, redis.keys(), &defaults).await?;
+        Ok(Self {
+            redis,
+            postgres,
+            signer,
+            defaults,
+            directory: ArcSwap::from_pointee(directory),
+            passes: PassCache::default(),
+            losses: Losses::default(),
+            progress: DashMap::new(),
+        })
     }
 
     /// Reads the queues again, after a change of the programme.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let directory = store::directory(&self.postgres, self.redis.keys(), &self.defaults).await?;
+        let directory = records::directory(&self.postgres, self.redis.keys(), &self.defaults).await?;
         self.directory.store(Arc::new(directory));
         Ok(())
     }
@@ -85,35 +102,33 @@ impl Queues {
 
     /// Gives the user a place in the queue, or the one it has; returns its token.
     pub async fn enter(&self, queue: &Queue, user: UserId) -> Result<String, StoreError> {
-        let place = loop {
+        for _ in 0..lost::TRIES {
             match store::enter(&self.redis, queue, user).await? {
-                store::Entry::Unopened => self.open(queue).await?,
-                store::Entry::Placed { place, admissions } => {
+                Asked::Answer(store::Entry { place, waits, admissions }) => {
                     admissions.record(queue);
-                    break place;
+                    if waits {
+                        self.losses.somebody_waits(queue.id);
+                    }
+                    return Ok(self.signer.sign(&Claim { queue: queue.id, user, place }));
                 }
+                _ => self.open(queue).await?,
             }
-        };
-        Ok(self.signer.sign(&Claim { queue: queue.id, user, place }))
-    }
-
-    /// Opens a queue that Redis does not know. Its epoch comes from Postgres, so its places go on above every place given
-    /// before Redis lost it.
-    async fn open(&self, queue: &Queue) -> Result<(), StoreError> {
-        let epoch = store::next_epoch(&self.postgres, queue.id).await?;
-        store::open(&self.redis, queue, epoch).await?;
-        tracing::info!(queue = queue.name, epoch, "the queue is open");
-        Ok(())
+        }
+        Err(lost::does_not_stay(queue))
     }
 
     /// What has become of a token, and how many are before it.
     pub async fn rank(&self, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
-        store::rank(&self.redis, queue, claim).await
+        let rank = self.ask(queue, claim, || store::rank(&self.redis, queue, claim)).await?;
+        if matches!(rank, Rank::Waiting { .. }) {
+            self.losses.somebody_waits(queue.id);
+        }
+        Ok(rank)
     }
 
     /// Whether a token may try now, as Redis says.
     pub async fn check(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
-        let standing = store::check(&self.redis, queue, claim, None).await?;
+        let standing = self.ask(queue, claim, || store::check(&self.redis, queue, claim, None)).await?;
         self.passes.learn(claim, &standing);
         Ok(standing)
     }
@@ -134,27 +149,23 @@ impl Queues {
         schedule: ScheduleId,
         hold: Duration,
     ) -> Result<Standing, StoreError> {
-        let standing = store::check(&self.redis, queue, claim, Some((schedule, hold))).await?;
+        let keep = Some((schedule, hold));
+        let standing = self.ask(queue, claim, || store::check(&self.redis, queue, claim, keep)).await?;
         self.passes.learn(claim, &standing);
         Ok(standing)
     }
 
     /// Ends a token at its owner's wish.
     pub async fn leave(&self, queue: &Queue, claim: &Claim) -> Result<Departure, StoreError> {
-        let departure = store::leave(&self.redis, queue, claim).await?;
+        let departure = self.ask(queue, claim, || store::leave(&self.redis, queue, claim)).await?;
         self.passes.forget(claim);
         Ok(departure)
     }
 
     /// Ends a token that has paid; while seats are held under it, with the last of them.
     pub async fn complete(&self, queue: &Queue, claim: &Claim, holdings: &Holdings) -> Result<Completion, StoreError> {
-        let completion = store::complete(&self.redis, queue, claim, holdings).await?;
+        let completion = self.ask(queue, claim, || store::complete(&self.redis, queue, claim, holdings)).await?;
         self.passes.forget(claim);
         Ok(completion)
-    }
-
-    /// A queue's invariants at this instant.
-    pub async fn audit(&self, queue: &Queue) -> Result<QueueAudit, StoreError> {
-        store::audit(&self.redis, queue).await
     }
 }

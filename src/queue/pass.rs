@@ -1,6 +1,7 @@
 //! The extractors that a call with a token names: [`Presented`], an authentic token, whatever has become of it, and
 //! [`ActivePass`], one that may try now.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,10 @@ pub struct Presented {
     /// Its queue.
     pub queue: Arc<Queue>,
 }
+
+/// What the token says that a user has already, if it sends one and it is authentic.
+#[derive(Debug, Clone)]
+pub(super) struct Had(pub(super) Option<Claim>);
 
 /// An authentic token that is active, or was a moment ago.
 #[derive(Debug, Clone)]
@@ -56,6 +61,18 @@ where
             .ok_or_else(invalid_token)?;
         Arc::<RateLimits>::from_ref(state).admit(presented.claim.user, &parts.method)?;
         Ok(presented)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Had
+where
+    Arc<Queues>: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let token = single_header(&parts.headers, &TOKEN);
+        Ok(Self(token.and_then(|token| Arc::<Queues>::from_ref(state).signer.verify(token))))
     }
 }
 
@@ -126,6 +143,11 @@ impl PassCache {
 
     pub(super) fn forget(&self, claim: &Claim) {
         self.known.remove_if(&(claim.queue, claim.user), |_, known| known.place == claim.place);
+    }
+
+    /// Forgets all: Redis has lost them.
+    pub(super) fn clear(&self) {
+        self.known.clear();
     }
 
     /// Drops what nobody may rely on any more.

@@ -1,6 +1,6 @@
 //! The scheduler's steps. Any number of instances may take them at once: each step is one script.
 
-use super::{Queue, Queues, store};
+use super::{Queue, Queues, records, store};
 use crate::store_error::StoreError;
 
 /// The most steps a queue is given in one run of the job, when each finds more to do.
@@ -23,12 +23,28 @@ impl Queues {
     /// One bounded step for one queue; whether there is more to do at once.
     pub async fn promote_step(&self, queue: &Queue) -> Result<bool, StoreError> {
         let Some(step) = store::promote(&self.redis, queue).await? else {
+            self.progress.remove(&queue.id);
             return Ok(false);
         };
         step.admissions.record(queue);
+        self.progress.insert(queue.id, step.progress);
+        if step.progress.waiting > 0 {
+            self.losses.somebody_waits(queue.id);
+        }
         let name = queue.name.clone();
-        metrics::gauge!("queue_waiting", "queue" => name.clone()).set(f64::from(step.waiting));
+        metrics::gauge!("queue_waiting", "queue" => name.clone()).set(f64::from(step.progress.waiting));
         metrics::gauge!("queue_active", "queue" => name).set(f64::from(step.active));
         Ok(step.more)
+    }
+
+    /// Writes down how far each queue has come, as this instance saw it last.
+    pub async fn remember(&self) -> Result<(), StoreError> {
+        for queue in self.all() {
+            let progress = self.progress.get(&queue.id).map(|progress| *progress);
+            if let Some(progress) = progress {
+                records::remember(&self.postgres, queue.id, progress).await?;
+            }
+        }
+        Ok(())
     }
 }

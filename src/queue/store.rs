@@ -1,17 +1,17 @@
-//! The queue's only script calls and SQL.
+//! The queue's only script calls.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use super::directory::{Directory, Queue, QueueId, QueueSettings};
+use super::directory::{Queue, QueueSettings};
+use super::lost::{Asked, PLACES_A_EPOCH};
+use super::records::Progress;
 use super::token::Claim;
 use crate::ids::{ScheduleId, UserId};
-use crate::postgres::Postgres;
-use crate::redis::{Call, Keys, Redis, Script, millis};
+use crate::redis::{Call, Redis, Reply, Script, millis};
 use crate::store_error::StoreError;
 
-const TOKEN: &str = include_str!("../../lua/queue/token.lua");
+pub(super) const TOKEN: &str = include_str!("../../lua/queue/token.lua");
 const ADMIT: &str = include_str!("../../lua/queue/admit.lua");
 
 static OPEN: LazyLock<Script> =
@@ -20,6 +20,10 @@ static ENTER: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.enter", &[TOKEN, ADMIT, include_str!("../../lua/queue/enter.lua")]));
 static PROMOTE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.promote", &[TOKEN, ADMIT, include_str!("../../lua/queue/promote.lua")]));
+static RESTORE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("queue.restore", &[TOKEN, ADMIT, include_str!("../../lua/queue/restore.lua")]));
+static USE_UP: LazyLock<Script> =
+    LazyLock::new(|| Script::new("queue.use_up", &[TOKEN, include_str!("../../lua/queue/use_up.lua")]));
 static RANK: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.rank", &[TOKEN, include_str!("../../lua/queue/rank.lua")]));
 static CHECK: LazyLock<Script> =
@@ -29,20 +33,13 @@ static LEAVE: LazyLock<Script> =
 static COMPLETE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.complete", &[TOKEN, include_str!("../../lua/queue/complete.lua")]));
 
-static AUDIT: LazyLock<Script> =
-    LazyLock::new(|| Script::new("queue.audit", &[TOKEN, include_str!("../../lua/queue/audit.lua")]));
-
-/// Places of one epoch: an epoch's first place is `epoch << EPOCH_BITS`. With the 2^20 epochs that Postgres allows, places
-/// stay below 2^52, which sorted sets hold exactly.
-const EPOCH_BITS: u32 = 32;
-
 /// How many may be let in, and reaped, on the way of one entering.
 const ENTER_LIMIT: u32 = 64;
 
 /// The most that one step admits, ends, reaps or forgets, of each: a bound on how long the script keeps Redis busy.
 const STEP_LIMIT: u32 = 1000;
 
-/// How long an ended token's record is kept, to say what became of it.
+/// How long an ended token's record is kept at least, to say what became of it.
 const ENDED_RETENTION: Duration = Duration::from_hours(1);
 
 /// What the scripts let in or ended on the way.
@@ -69,12 +66,11 @@ impl Admissions {
     }
 }
 
-/// How entering went.
-pub(super) enum Entry {
-    /// Redis does not know the queue: open it.
-    Unopened,
-    /// The user has this place.
-    Placed { place: u64, admissions: Admissions },
+/// A user's place, and whom else entering let in.
+pub(super) struct Entry {
+    pub(super) place: u64,
+    pub(super) waits: bool,
+    pub(super) admissions: Admissions,
 }
 
 /// What a token is now.
@@ -158,49 +154,51 @@ pub enum Completion {
 /// How a scheduler's step went.
 #[derive(Debug)]
 pub(super) struct Step {
-    pub(super) waiting: u32,
+    pub(super) progress: Progress,
     pub(super) active: u32,
     pub(super) more: bool,
     pub(super) admissions: Admissions,
 }
 
-/// A queue's invariants at one instant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueAudit {
-    /// Tokens active.
-    pub active: u32,
-    /// The greatest place among them; 0 if there are none.
-    pub latest_active: u64,
-    /// The least place of those who wait and are there; 0 if there are none.
-    pub first_waiting: u64,
-    /// Users with two live tokens, or with a token that is not what its place says.
-    pub torn: u32,
+/// For how long after a loss a token may claim its place: as long as it could have lived unseen.
+fn claim_window(settings: &QueueSettings) -> Duration {
+    settings.waiting_ttl.max(settings.active_ttl)
 }
 
-pub(super) async fn open(redis: &Redis, queue: &Queue, epoch: i32) -> Result<(), StoreError> {
-    let before_first = u64::from(epoch.unsigned_abs()) << EPOCH_BITS;
-    redis.run(OPEN.on(&queue.keys).arg(before_first)).await?;
-    Ok(())
+/// Whether something of the queue was left by a former Redis, and this was the call that opened it.
+pub(super) async fn open(redis: &Redis, queue: &Queue, epoch: u64, calm: Duration) -> Result<bool, StoreError> {
+    let before_first = epoch * PLACES_A_EPOCH;
+    let window = millis(claim_window(&queue.settings));
+    let mut reply = redis.run(OPEN.on(&queue.keys).arg(before_first).arg(window).arg(millis(calm))).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "OPENED" => Ok(reply.take::<u8>()? == 1),
+        "OPEN" => Ok(false),
+        word => Err(reply.unexpected(word)),
+    }
 }
 
-pub(super) async fn enter(redis: &Redis, queue: &Queue, user: UserId) -> Result<Entry, StoreError> {
+pub(super) async fn enter(redis: &Redis, queue: &Queue, user: UserId) -> Result<Asked<Entry>, StoreError> {
     let call = admission_args(ENTER.on(&queue.keys).arg(user.get()), &queue.settings).arg(ENTER_LIMIT);
     let mut reply = redis.run(call).await?;
     let word: String = reply.take()?;
     match word.as_str() {
-        "UNOPENED" => Ok(Entry::Unopened),
+        "UNOPENED" => Ok(Asked::Unopened),
         "WAITING" | "ACTIVE" => {
             let place = reply.parse()?;
             let (issued, expired, abandoned) = (reply.take()?, reply.take()?, reply.take()?);
             let waits_ms = reply.rest()?;
-            Ok(Entry::Placed { place, admissions: Admissions { issued, expired, abandoned, waits_ms } })
+            let admissions = Admissions { issued, expired, abandoned, waits_ms };
+            Ok(Asked::Answer(Entry { place, waits: word == "WAITING", admissions }))
         }
         word => Err(reply.unexpected(word)),
     }
 }
 
 pub(super) async fn promote(redis: &Redis, queue: &Queue) -> Result<Option<Step>, StoreError> {
-    let call = admission_args(PROMOTE.on(&queue.keys), &queue.settings).arg(STEP_LIMIT).arg(millis(ENDED_RETENTION));
+    let call = admission_args(PROMOTE.on(&queue.keys), &queue.settings).arg(STEP_LIMIT);
+    // As long as a place may be claimed, what became of it must be known.
+    let call = call.arg(millis(claim_window(&queue.settings).max(ENDED_RETENTION)));
     let mut reply = redis.run(call).await?;
     let word: String = reply.take()?;
     match word.as_str() {
@@ -208,8 +206,9 @@ pub(super) async fn promote(redis: &Redis, queue: &Queue) -> Result<Option<Step>
         "STEPPED" => {
             let (waiting, active) = (reply.take()?, reply.take()?);
             let (expired, abandoned, more) = (reply.take()?, reply.take()?, reply.take()?);
+            let progress = Progress { admitted: reply.parse()?, waiting };
             let admissions = Admissions { issued: 0, expired, abandoned, waits_ms: reply.rest()? };
-            Ok(Some(Step { waiting, active, more, admissions }))
+            Ok(Some(Step { progress, active, more, admissions }))
         }
         word => Err(reply.unexpected(word)),
     }
@@ -226,17 +225,60 @@ fn claim_args<'a>(script: &'a Script, queue: &Queue, claim: &Claim) -> Call<'a> 
     script.on(&queue.keys).arg(claim.user.get()).arg(claim.place).arg(millis(queue.settings.waiting_ttl))
 }
 
-pub(super) async fn rank(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
-    let mut reply = redis.run(claim_args(&RANK, queue, claim)).await?;
+/// What the script says of the token, in `read`'s terms, unless it or its queue is lost.
+fn asked<T>(
+    mut reply: Reply,
+    read: impl FnOnce(&str, &mut Reply) -> Result<T, StoreError>,
+) -> Result<Asked<T>, StoreError> {
     let word: String = reply.take()?;
     match word.as_str() {
+        "UNOPENED" => Ok(Asked::Unopened),
+        "LOST" => Ok(Asked::Lost { since: Duration::from_millis(reply.take()?) }),
+        word => read(word, &mut reply).map(Asked::Answer),
+    }
+}
+
+/// Ends those of these tokens, which have paid, that still wait; returns those that are active.
+pub(super) async fn use_up(redis: &Redis, queue: &Queue, paid: &[Claim]) -> Result<Vec<Claim>, StoreError> {
+    let pairs: Vec<String> = paid.iter().map(|claim| format!("{}:{}", claim.user, claim.place)).collect();
+    let mut reply = redis.run(USE_UP.on(&queue.keys).arg(&pairs)).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "UNOPENED" => Ok(Vec::new()),
+        "USED" => {
+            let active: Vec<String> = reply.rest()?;
+            let is_active = |(pair, _): &(&String, &Claim)| active.contains(pair);
+            Ok(pairs.iter().zip(paid).filter(is_active).map(|(_, claim)| *claim).collect())
+        }
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+/// Gives a lost place back; none if there is nothing to give back any more.
+pub(super) async fn restore(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Option<Admissions>, StoreError> {
+    let call = RESTORE.on(&queue.keys).arg(claim.user.get()).arg(claim.place);
+    let mut reply = redis.run(admission_args(call, &queue.settings).arg(ENTER_LIMIT)).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "UNOPENED" | "KNOWN" => Ok(None),
+        "RESTORED" => {
+            let (expired, abandoned) = (reply.take()?, reply.take()?);
+            Ok(Some(Admissions { issued: 0, expired, abandoned, waits_ms: reply.rest()? }))
+        }
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+pub(super) async fn rank(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Asked<Rank>, StoreError> {
+    let reply = redis.run(claim_args(&RANK, queue, claim)).await?;
+    asked(reply, |word, reply| match word {
         "WAITING" => Ok(Rank::Waiting { ahead: reply.take()?, expires_ms: reply.take()? }),
         "ACTIVE" => Ok(Rank::Active { expires_ms: reply.take()? }),
         "EXPIRED" => Ok(Rank::Expired),
         "COMPLETED" => Ok(Rank::Completed),
         "UNKNOWN" => Ok(Rank::Unknown),
         word => Err(reply.unexpected(word)),
-    }
+    })
 }
 
 pub(super) async fn check(
@@ -244,29 +286,27 @@ pub(super) async fn check(
     queue: &Queue,
     claim: &Claim,
     keep: Option<(ScheduleId, Duration)>,
-) -> Result<Standing, StoreError> {
+) -> Result<Asked<Standing>, StoreError> {
     let (schedule, keep) = keep.map_or((0, 0), |(schedule, keep)| (schedule.get(), millis(keep)));
-    let mut reply = redis.run(claim_args(&CHECK, queue, claim).arg(keep).arg(schedule)).await?;
-    let word: String = reply.take()?;
-    match word.as_str() {
+    let reply = redis.run(claim_args(&CHECK, queue, claim).arg(keep).arg(schedule)).await?;
+    asked(reply, |word, reply| match word {
         "ACTIVE" => Ok(Standing::Active { left: Duration::from_millis(reply.take()?) }),
         "WAITING" => Ok(Standing::Waiting),
         "EXPIRED" => Ok(Standing::Expired),
         "COMPLETED" => Ok(Standing::Completed),
         "UNKNOWN" => Ok(Standing::Unknown),
         word => Err(reply.unexpected(word)),
-    }
+    })
 }
 
-pub(super) async fn leave(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Departure, StoreError> {
-    let mut reply = redis.run(claim_args(&LEAVE, queue, claim)).await?;
-    let word: String = reply.take()?;
-    match word.as_str() {
+pub(super) async fn leave(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Asked<Departure>, StoreError> {
+    let reply = redis.run(claim_args(&LEAVE, queue, claim)).await?;
+    asked(reply, |word, reply| match word {
         "LEFT" => Ok(Departure::Left(schedules(&reply.take::<String>()?))),
         "GONE" => Ok(Departure::Gone),
         "UNKNOWN" => Ok(Departure::Unknown),
         word => Err(reply.unexpected(word)),
-    }
+    })
 }
 
 pub(super) async fn complete(
@@ -274,7 +314,7 @@ pub(super) async fn complete(
     queue: &Queue,
     claim: &Claim,
     holdings: &Holdings,
-) -> Result<Completion, StoreError> {
+) -> Result<Asked<Completion>, StoreError> {
     let list = |schedules: &[ScheduleId]| {
         let ids: Vec<String> = schedules.iter().map(ScheduleId::to_string).collect();
         ids.join(" ")
@@ -282,76 +322,16 @@ pub(super) async fn complete(
     let call = COMPLETE.on(&queue.keys).arg(claim.user.get()).arg(claim.place);
     let call = call.arg(list(&holdings.none_in)).arg(list(&holdings.some_in)).arg(millis(holdings.left));
     let call = call.arg(holdings.only_if_held_in.map_or(0, ScheduleId::get));
-    let mut reply = redis.run(call).await?;
-    let word: String = reply.take()?;
-    match word.as_str() {
+    let reply = redis.run(call).await?;
+    asked(reply, |word, reply| match word {
         "COMPLETED" => Ok(Completion::Completed),
         "KEPT" => Ok(Completion::Kept),
         "HOLDING" => Ok(Completion::Holding(schedules(&reply.take::<String>()?))),
         "GONE" => Ok(Completion::Gone),
         word => Err(reply.unexpected(word)),
-    }
-}
-
-/// Looks at as many of those who wait as it needs to find one who is there, within reason.
-const AUDIT_LIMIT: u32 = 1000;
-
-pub(super) async fn audit(redis: &Redis, queue: &Queue) -> Result<QueueAudit, StoreError> {
-    let call = AUDIT.on(&queue.keys).arg(millis(queue.settings.waiting_ttl)).arg(AUDIT_LIMIT);
-    let mut reply = redis.run(call).await?;
-    let word: String = reply.take()?;
-    if word != "AUDITED" {
-        return Err(reply.unexpected(&word));
-    }
-    Ok(QueueAudit {
-        active: reply.take()?,
-        latest_active: reply.parse()?,
-        first_waiting: reply.parse()?,
-        torn: reply.take()?,
     })
 }
 
 fn schedules(list: &str) -> Vec<ScheduleId> {
     list.split_whitespace().filter_map(|id| id.parse().ok()).collect()
-}
-
-pub(super) async fn next_epoch(postgres: &Postgres, queue: QueueId) -> Result<i32, StoreError> {
-    let update = sqlx::query_scalar!("UPDATE queue SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch", queue.0)
-        .fetch_one(postgres.pool());
-    Ok(postgres.timed("queue.next_epoch", update).await?)
-}
-
-pub(super) async fn directory(
-    postgres: &Postgres,
-    keys: &Keys,
-    defaults: &QueueSettings,
-) -> Result<Directory, StoreError> {
-    let read = async {
-        let queues = sqlx::query!(
-            "SELECT id, name, max_active, admit_per_second, active_ttl_seconds, waiting_ttl_seconds, hold_ttl_seconds
-             FROM queue"
-        );
-        let concerts = sqlx::query!("SELECT id, queue_id FROM concert");
-        Ok((queues.fetch_all(postgres.pool()).await?, concerts.fetch_all(postgres.pool()).await?))
-    };
-    let (queues, concerts) = postgres.timed("queue.directory", read).await?;
-    let number = |own: Option<i32>, default: u32| own.map_or(default, i32::unsigned_abs);
-    let seconds = |own: Option<i32>, default: Duration| {
-        own.map_or(default, |seconds| Duration::from_secs(u64::from(seconds.unsigned_abs())))
-    };
-    let queues = queues.into_iter().map(|row| Queue {
-        id: QueueId(row.id),
-        keys: keys.queue(&row.name),
-        name: row.name,
-        settings: QueueSettings {
-            max_active: number(row.max_active, defaults.max_active),
-            admit_per_second: number(row.admit_per_second, defaults.admit_per_second),
-            active_ttl: seconds(row.active_ttl_seconds, defaults.active_ttl),
-            waiting_ttl: seconds(row.waiting_ttl_seconds, defaults.waiting_ttl),
-            hold_ttl: seconds(row.hold_ttl_seconds, defaults.hold_ttl),
-        },
-    });
-    let by_concert: HashMap<_, _> =
-        concerts.into_iter().filter_map(|row| Some((row.id.try_into().ok()?, QueueId(row.queue_id)))).collect();
-    Ok(Directory::new(queues.collect(), by_concert))
 }

@@ -17,7 +17,7 @@ const TOKEN_BYTES: usize = CLAIM_BYTES + blake3::OUT_LEN;
 const TOKEN_CHARS: usize = TOKEN_BYTES / 3 * 4;
 
 /// What a token says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Claim {
     /// The queue.
     pub queue: QueueId,

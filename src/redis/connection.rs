@@ -5,13 +5,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{Config, Pool, Runtime, cluster};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::cluster_async::ClusterConnection;
-use redis::{Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisFuture, Value};
+use redis::{ErrorKind, RedisError, Value};
 use tokio::sync::Mutex;
 
+use super::incarnation::{Incarnation, field, texts};
 use super::keys::Keys;
+use super::pools::{Pools, Shared};
 use super::reply::Reply;
 use super::script::Call;
 use crate::store_error::StoreError;
@@ -59,28 +58,18 @@ struct Inner {
     leasing: Mutex<Option<Instant>>,
 }
 
-enum Pools {
-    Single(Pool),
-    Cluster(cluster::Pool),
-}
-
 /// The lease that is in use, numbered so that only its own failure ends it.
 #[derive(Clone)]
 struct Lease {
     number: u64,
     connection: Shared,
-}
-
-#[derive(Clone)]
-enum Shared {
-    Single(MultiplexedConnection),
-    Cluster(ClusterConnection),
+    incarnation: Incarnation,
 }
 
 impl Redis {
     /// Connects, and makes sure that this Redis keeps what it is given.
     pub async fn connect(settings: &RedisSettings) -> Result<Self, ConnectError> {
-        let pools = pools(settings).map_err(ConnectError::Address)?;
+        let pools = Pools::new(settings).map_err(ConnectError::Address)?;
         let keys = Keys::new(&settings.key_prefix);
         let leased = RwLock::new(None);
         let redis = Self(Arc::new(Inner { pools, timeout: settings.timeout, keys, leased, leasing: Mutex::new(None) }));
@@ -97,21 +86,35 @@ impl Redis {
     /// Runs a script. Bounded by the time-out; a failure leaves it unknown whether it ran.
     pub async fn run(&self, call: Call<'_>) -> Result<Reply, StoreError> {
         let op = call.op();
-        self.timed(op, |mut connection| async move { call.invoke(&mut connection).await }).await
+        self.timed(op, |mut lease| async move { call.invoke(&mut lease.connection, &lease.incarnation).await }).await
     }
 
     /// Whether Redis answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.timed("ping", |mut connection| async move { redis::cmd("PING").query_async(&mut connection).await }).await
+        self.timed("ping", |mut lease| async move { redis::cmd("PING").query_async(&mut lease.connection).await }).await
+    }
+
+    /// Sees to it that the connection leads where it led before: something between us and Redis may have turned it to
+    /// another. If so, the next call leases anew.
+    pub async fn watch(&self) -> Result<(), StoreError> {
+        let ask = |mut lease: Lease| async move {
+            let now = Incarnation::ask(&mut lease.connection).await?;
+            Ok((lease.number, now.as_ref() == Some(&lease.incarnation)))
+        };
+        let (number, same) = self.timed("info", ask).await?;
+        if !same {
+            self.drop_lease(number);
+        }
+        Ok(())
     }
 
     async fn refuse_eviction(&self) -> Result<(), ConnectError> {
-        let ask = |mut connection| async move { redis::cmd("INFO").arg("memory").query_async(&mut connection).await };
+        let ask =
+            |mut lease: Lease| async move { redis::cmd("INFO").arg("memory").query_async(&mut lease.connection).await };
         let info: Value = self.timed("info", ask).await.map_err(ConnectError::Unreachable)?;
         for node in texts(info) {
-            let field = |name: &str| node.lines().find_map(|line| line.strip_prefix(name)).map_or("", str::trim);
-            let policy = field("maxmemory_policy:");
-            if field("maxmemory:") != "0" && policy != "noeviction" {
+            let policy = field(&node, "maxmemory_policy:");
+            if field(&node, "maxmemory:") != "0" && policy != "noeviction" {
                 return Err(ConnectError::Evicts(policy.to_owned()));
             }
         }
@@ -121,22 +124,29 @@ impl Redis {
     async fn timed<T, Asked: Future<Output = Result<T, RedisError>>>(
         &self,
         op: &'static str,
-        ask: impl FnOnce(Shared) -> Asked,
+        ask: impl FnOnce(Lease) -> Asked,
     ) -> Result<T, StoreError> {
         let started = Instant::now();
+        let mut used = None;
         let outcome = tokio::time::timeout(self.0.timeout, async {
             let lease = self.lease().await?;
-            let asked = ask(lease.connection.clone()).await;
-            if let Err(error) = &asked
-                && breaks_connection(error)
-            {
-                self.drop_lease(lease.number);
-            }
-            asked.map_err(store_error)
+            let number = *used.insert(lease.number);
+            ask(lease).await.map_err(|error| {
+                if leads_nowhere(&error) {
+                    self.drop_lease(number);
+                }
+                store_error(error)
+            })
         })
         .await;
         metrics::histogram!("redis_request_duration_seconds", "op" => op).record(started.elapsed());
-        outcome.unwrap_or_else(|elapsed| Err(StoreError::Unavailable { store: "redis", source: elapsed.into() }))
+        outcome.unwrap_or_else(|elapsed| {
+            // Nobody knows whether that was Redis or the way to it; a new connection may find another way.
+            if let Some(number) = used {
+                self.drop_lease(number);
+            }
+            Err(StoreError::Unavailable { store: "redis", source: elapsed.into() })
+        })
     }
 
     /// The connection in use, or a new one. Of those who find it broken one connects and the others wait for the outcome,
@@ -156,10 +166,10 @@ impl Redis {
         }
         // Should this future be dropped half-way (a time-out), those who wait behind it must not repeat its attempt.
         *failed = Some(asked + self.0.timeout);
-        match self.0.pools.connect().await {
-            Ok(connection) => {
+        match self.0.pools.connect(self.0.timeout).await {
+            Ok((connection, incarnation)) => {
                 *failed = None;
-                Ok(self.set_lease(connection))
+                Ok(self.set_lease(connection, incarnation))
             }
             Err(source) => {
                 *failed = Some(Instant::now());
@@ -172,10 +182,10 @@ impl Redis {
         self.0.leased.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_lease(&self, connection: Shared) -> Lease {
+    fn set_lease(&self, connection: Shared, incarnation: Incarnation) -> Lease {
         static NUMBER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let lease = Lease { number, connection };
+        let lease = Lease { number, connection, incarnation };
         *self.0.leased.write().unwrap_or_else(PoisonError::into_inner) = Some(lease.clone());
         lease
     }
@@ -188,84 +198,19 @@ impl Redis {
     }
 }
 
-fn pools(settings: &RedisSettings) -> Result<Pools, String> {
-    let urls: Vec<String> = settings.url.split(',').map(|url| url.trim().to_owned()).collect();
-    for url in &urls {
-        redis::Client::open(url.as_str()).map_err(|error| error.to_string())?;
-    }
-    let sizes = deadpool_redis::PoolConfig {
-        max_size: 4,
-        timeouts: deadpool_redis::Timeouts {
-            wait: Some(settings.timeout),
-            create: Some(settings.timeout),
-            recycle: Some(settings.timeout),
-        },
-        ..Default::default()
-    };
-    if let [url] = urls.as_slice() {
-        let config = Config { pool: Some(sizes), ..Config::from_url(url) };
-        config.create_pool(Some(Runtime::Tokio1)).map(Pools::Single).map_err(|error| error.to_string())
-    } else {
-        let config = cluster::Config { pool: Some(sizes), ..cluster::Config::from_urls(urls) };
-        config.create_pool(Some(Runtime::Tokio1)).map(Pools::Cluster).map_err(|error| error.to_string())
-    }
-}
-
-impl Pools {
-    async fn connect(&self) -> Result<Shared, Box<dyn std::error::Error + Send + Sync>> {
-        match self {
-            Self::Single(pool) => Ok(Shared::Single(deadpool_redis::Connection::take(pool.get().await?))),
-            Self::Cluster(pool) => Ok(Shared::Cluster(cluster::Connection::take(pool.get().await?))),
-        }
-    }
-}
-
-impl std::fmt::Debug for Pools {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Addresses can carry passwords.
-        f.write_str(match self {
-            Self::Single(_) => "Single",
-            Self::Cluster(_) => "Cluster",
-        })
-    }
-}
-
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Lease").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
-impl ConnectionLike for Shared {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(connection) => connection.req_packed_command(cmd),
-            Self::Cluster(connection) => connection.req_packed_command(cmd),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
-        }
-    }
-}
-
 fn breaks_connection(error: &RedisError) -> bool {
     error.is_io_error() || error.is_connection_dropped() || error.is_unrecoverable_error()
+}
+
+/// Whether a new connection may fare better: this one is broken, or silent.
+fn leads_nowhere(error: &RedisError) -> bool {
+    breaks_connection(error) || error.is_timeout()
 }
 
 /// What a Redis says that is starting, failing over or full is for later; any other refusal is a fault of ours.
@@ -281,14 +226,5 @@ fn store_error(error: RedisError) -> StoreError {
         StoreError::Unavailable { store: "redis", source: error.into() }
     } else {
         StoreError::Unexpected { store: "redis", source: error.into() }
-    }
-}
-
-/// The texts of a reply that a cluster gives a node each, and a single server as one.
-fn texts(value: Value) -> Vec<String> {
-    match value {
-        Value::Map(nodes) => nodes.into_iter().flat_map(|(_, value)| texts(value)).collect(),
-        Value::Array(values) => values.into_iter().flat_map(texts).collect(),
-        value => String::from_redis_value(value).into_iter().collect(),
     }
 }

@@ -2,7 +2,9 @@
 //! scripts mean is the business of the rooms that call them.
 
 mod connection;
+mod incarnation;
 mod keys;
+mod pools;
 mod reply;
 mod script;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 use redis::{RedisError, ScriptInvocation, ToRedisArgs};
 
+use super::incarnation::Incarnation;
 use super::reply::Reply;
 
 /// A duration as scripts take it.
@@ -55,8 +56,14 @@ impl Call<'_> {
         self.op
     }
 
-    /// By hash; a Redis that does not know the script is given it and asked again.
-    pub(super) async fn invoke(&self, connection: &mut impl ConnectionLike) -> Result<Reply, RedisError> {
+    /// By hash; a Redis that does not know the script is given it and asked again. The last argument of every script says
+    /// which Redis the connection leads to.
+    pub(super) async fn invoke(
+        mut self,
+        connection: &mut impl ConnectionLike,
+        incarnation: &Incarnation,
+    ) -> Result<Reply, RedisError> {
+        self.invocation.arg(incarnation.as_str());
         let values = self.invocation.invoke_async(connection).await?;
         Ok(Reply::new(self.op, values))
     }

@@ -11,7 +11,7 @@ pub use http::router;
 pub use ids::ReservationIds;
 
 use crate::concert::Concerts;
-use crate::ids::{ReservationId, ScheduleId, SeatId};
+use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::queue::{Departure, Presented, Queues, Standing};
 use crate::seat::{Hold, HoldTerms, Released, Seats};
 use crate::store_error::StoreError;
@@ -24,6 +24,15 @@ pub struct Reservations {
     seats: Arc<Seats>,
     ids: Arc<ReservationIds>,
     most_holds: u32,
+}
+
+/// A seat that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Under which id.
+    pub reservation: ReservationId,
+    /// Whether it was not held by the same user before.
+    pub is_new: bool,
 }
 
 /// Why a seat was not held.
@@ -69,7 +78,7 @@ impl Reservations {
     ///
     /// Refused in one round trip to Redis, taken in two: the second keeps the token alive to the hold's end, and finds out
     /// whether it is still active. Should it not be, the seat goes back.
-    pub async fn hold(&self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<ReservationId, HoldError> {
+    pub async fn hold(&self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<Held, HoldError> {
         let upcoming = self.concerts.upcoming(schedule).ok_or(HoldError::NoSchedule)?;
         if upcoming.queue != pass.queue.id {
             return Err(HoldError::WrongQueue);
@@ -96,7 +105,21 @@ impl Reservations {
             }
             return Err(HoldError::NotActive(standing));
         }
-        Ok(held)
+        Ok(Held { reservation: held, is_new: held == id })
+    }
+
+    /// Gives up a hold; one that is being paid stays.
+    pub async fn release(
+        &self,
+        schedule: ScheduleId,
+        user: UserId,
+        reservation: ReservationId,
+    ) -> Result<(), StoreError> {
+        let released = self.seats.release(schedule, user, reservation).await?;
+        if released == Released::Paying {
+            tracing::debug!(reservation.id = %reservation, "given up while paying: the payment decides");
+        }
+        Ok(())
     }
 
     /// Ends a token at its owner's wish, and gives up the seats held under it; false if this token is not known.
@@ -109,10 +132,7 @@ impl Reservations {
         let user = presented.claim.user;
         for schedule in schedules {
             for held in self.seats.held(schedule, user).await? {
-                let released = self.seats.release(schedule, user, held.reservation).await?;
-                if released == Released::Paying {
-                    tracing::debug!(reservation.id = %held.reservation, "left while paying: the payment decides");
-                }
+                self.release(schedule, user, held.reservation).await?;
             }
         }
         Ok(true)

@@ -10,8 +10,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+use super::answers::{Known, Look};
 use super::plan::Plan;
-use super::store::{self, Known, Look};
+use super::store;
 use crate::http::success_body;
 use crate::ids::{ScheduleId, SeatId};
 use crate::postgres::Postgres;

@@ -4,9 +4,12 @@
 //! The map is a ration card, not the truth: Postgres says what is sold. A map that Redis does not have, or has lost, is
 //! built from Postgres before anything is answered from it.
 
+mod answers;
+mod audit;
 mod board;
 mod http;
 mod plan;
+mod settle;
 mod store;
 
 use std::sync::Arc;
@@ -14,20 +17,24 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
+pub use answers::{Attempt, Begun, Finished, Held, Hold, Outcome, Released, Sweep};
+pub use audit::MapAudit;
 pub use board::FreeList;
 pub use http::router;
 pub use plan::{Plan, Seat};
-pub use store::{Attempt, Begun, Finished, Held, Hold, MapAudit, Outcome, Released, Sweep};
 
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::store_error::StoreError;
 use board::Board;
-use store::Look;
 
 /// How often a call rebuilds a map that vanishes under it before it gives up.
-const LOAD_TRIES: u32 = 4;
+const LOAD_TRIES: u32 = 8;
+
+/// What a call waits at most, times its number of tries, before it builds a map again that did not stay: instances that
+/// outrun each other would do so again.
+const OUTRUN_PAUSE: Duration = Duration::from_millis(20);
 
 /// The seats of all schedules.
 #[derive(Debug)]
@@ -144,6 +151,18 @@ impl Seats {
         store::finish_payment(&self.redis, &board.keys, attempt, outcome).await
     }
 
+    /// Frees the seat of a reservation that was refunded, unless it has passed to another since.
+    pub async fn refund(
+        &self,
+        schedule: ScheduleId,
+        reservation: ReservationId,
+        position: u32,
+    ) -> Result<(), StoreError> {
+        let board = self.board(schedule);
+        let _changes = board.changing();
+        store::refund(&self.redis, &board.keys, Some(reservation), position).await
+    }
+
     /// One bounded step of the scheduler for one schedule; none if its map is not in Redis.
     pub async fn sweep(&self, schedule: ScheduleId, suspicious: Duration) -> Result<Option<Sweep>, StoreError> {
         let board = self.board(schedule);
@@ -154,48 +173,18 @@ impl Seats {
         Ok(swept)
     }
 
-    /// Marks in the map, if there is one, what Postgres has as sold and the map does not know to be: the end of a payment
-    /// that never reached Redis, or that a Redis gone back to an older state has forgotten. Returns how many there were.
-    pub async fn settle(&self, schedule: ScheduleId) -> Result<u32, StoreError> {
-        let board = self.board(schedule);
-        let sold = store::sales(&self.postgres, schedule).await?;
-        let Some(Look::Seats { states, .. }) = store::look(&self.redis, &board.keys, None).await? else {
-            return Ok(0);
-        };
-        let mut settled = 0;
-        for sale in sold {
-            let at = usize::try_from(sale.position).ok();
-            if at.and_then(|at| states.get(at)) == Some(&b'S') {
-                continue;
-            }
-            self.finish_payment(schedule, &sale, Outcome::Paid).await?;
-            settled += 1;
-        }
-        if settled > 0 {
-            tracing::warn!(schedule.id = %schedule, settled, "sold seats were missing in the seat map");
-        }
-        Ok(settled)
-    }
-
-    /// A seat map's invariants at this instant; none if Redis has not got the map.
-    pub async fn audit(&self, schedule: ScheduleId, stuck_age: Duration) -> Result<Option<MapAudit>, StoreError> {
-        store::audit(&self.redis, &self.board(schedule).keys, stuck_age).await
-    }
-
-    /// The positions that Postgres has as sold.
-    pub async fn sold(&self, schedule: ScheduleId) -> Result<Vec<i32>, StoreError> {
-        store::sold(&self.postgres, schedule).await
-    }
-
     /// Runs a script that needs the map; builds the map first where Redis has not got it.
     async fn on_map<T, Ran: Future<Output = Result<Option<T>, StoreError>>>(
         &self,
         board: &Board,
         run: impl Fn() -> Ran,
     ) -> Result<T, StoreError> {
-        for _ in 0..LOAD_TRIES {
+        for tries in 0..LOAD_TRIES {
             if let Some(answer) = run().await? {
                 return Ok(answer);
+            }
+            if tries > 0 {
+                tokio::time::sleep(OUTRUN_PAUSE.mul_f64(f64::from(tries) * rand::random::<f64>())).await;
             }
             self.load(board).await?;
         }
@@ -203,15 +192,14 @@ impl Seats {
         Err(StoreError::Unavailable { store: "redis", source })
     }
 
-    /// Builds a map: from Postgres, into Redis, closed; then from Postgres again what was sold meanwhile; then it is open.
-    /// A payment that committed before the second reading is in it; one that commits later marks its own seat.
+    /// Builds a map: into Redis, closed; then from Postgres what is sold; then it is open. A payment or refund that commits
+    /// before the reading is in it; one that commits later finds the map and leaves its own mark.
     async fn load(&self, board: &Board) -> Result<(), StoreError> {
         let _one_at_a_time = board.loading().await;
         let plan = board.plan(&self.postgres).await?;
         let nonce = uuid::Uuid::new_v4().simple().to_string();
-        let sold = store::sold(&self.postgres, board.schedule).await?;
-        if store::load(&self.redis, &board.keys, &nonce, plan.states(&sold)).await? {
-            let sold = store::sold(&self.postgres, board.schedule).await?;
+        if store::load(&self.redis, &board.keys, &nonce, plan.all_free()).await? {
+            let sold = store::sales(&self.postgres, board.schedule).await?;
             store::open(&self.redis, &board.keys, &nonce, &sold).await?;
             tracing::info!(schedule.id = %board.schedule, sold = sold.len(), "the seat map was built from Postgres");
         }

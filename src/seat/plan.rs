@@ -53,16 +53,10 @@ impl Plan {
         self.by_number.iter().filter(move |position| is_free(**position)).filter_map(|position| self.at(*position))
     }
 
-    /// The states of a map in which only these positions are sold.
+    /// The states of a map in which nothing is sold.
     #[must_use]
-    pub fn states(&self, sold: &[i32]) -> Vec<u8> {
-        let mut states = vec![b'F'; self.seats.len()];
-        for position in sold {
-            if let Some(state) = usize::try_from(*position).ok().and_then(|at| states.get_mut(at)) {
-                *state = b'S';
-            }
-        }
-        states
+    pub fn all_free(&self) -> Vec<u8> {
+        vec![b'F'; self.seats.len()]
     }
 }
 
@@ -75,9 +69,8 @@ mod tests {
         let seat =
             |id: i64, number| Seat { id: id.try_into().unwrap_or_else(|_| unreachable!()), number, price: Won(1) };
         let plan = Plan::new(vec![seat(7, 30), seat(8, 10), seat(9, 20)]);
-        let states = plan.states(&[2]);
-        assert_eq!(states, b"FFS");
-        assert_eq!(plan.free(&states).map(|seat| seat.number).collect::<Vec<_>>(), [10, 30]);
+        assert_eq!(plan.all_free(), b"FFF");
+        assert_eq!(plan.free(b"FFS").map(|seat| seat.number).collect::<Vec<_>>(), [10, 30]);
         assert_eq!("9".parse().ok().and_then(|id| plan.position(id)), Some(2));
     }
 }

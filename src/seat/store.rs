@@ -3,9 +3,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::HoldTerms;
+use super::answers::{Attempt, Begun, Finished, Held, Hold, Known, Look, Outcome, Released, Sweep, Whose};
 use super::plan::{Plan, Seat};
 use crate::ids::{ReservationId, ScheduleId, UserId};
 use crate::money::Won;
@@ -13,7 +12,7 @@ use crate::postgres::Postgres;
 use crate::redis::{Redis, Reply, ScheduleKeys, Script, millis};
 use crate::store_error::StoreError;
 
-const MAP: &str = include_str!("../../lua/seat/map.lua");
+pub(super) const MAP: &str = include_str!("../../lua/seat/map.lua");
 
 static LOAD: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.load", &[MAP, include_str!("../../lua/seat/load.lua")]));
@@ -31,11 +30,12 @@ static BEGIN_PAYMENT: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.begin_payment", &[MAP, include_str!("../../lua/seat/begin_payment.lua")]));
 static FINISH_PAYMENT: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.finish_payment", &[MAP, include_str!("../../lua/seat/finish_payment.lua")]));
+static REFUND: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.refund", &[MAP, include_str!("../../lua/seat/refund.lua")]));
+static WHOSE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.whose", &[MAP, include_str!("../../lua/seat/whose.lua")]));
 static SWEEP: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.sweep", &[MAP, include_str!("../../lua/seat/sweep.lua")]));
-
-static AUDIT: LazyLock<Script> =
-    LazyLock::new(|| Script::new("seat.audit", &[MAP, include_str!("../../lua/seat/audit.lua")]));
 
 /// The most lapsed holds that one script frees on its way.
 const SWEEP_LIMIT: u32 = 256;
@@ -43,151 +43,8 @@ const SWEEP_LIMIT: u32 = 256;
 /// How long an ended hold's record is kept, to say that it has lapsed.
 const PAST_RETENTION: Duration = Duration::from_hours(24);
 
-/// Which state of a map is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Known {
-    generation: String,
-    version: u64,
-}
-
-/// What looking at a map gave.
-#[derive(Debug)]
-pub(super) enum Look {
-    /// It has not changed.
-    Same,
-    /// It has.
-    Seats { known: Known, states: Bytes },
-}
-
-/// How holding went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    /// Taken now.
-    Held(ReservationId),
-    /// The user had it already, under this reservation.
-    Again(ReservationId),
-    /// Held or sold to someone else.
-    Taken,
-    /// The user holds as many as one may.
-    Limit,
-    /// The map has no such position.
-    NoSeat,
-}
-
-/// How giving up a hold went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Released {
-    /// The seat is free.
-    Released,
-    /// It had ended before.
-    Lapsed,
-    /// It is being paid.
-    Paying,
-    /// It is paid.
-    Sold,
-    /// Not this user's, or not known.
-    Unknown,
-}
-
-/// How beginning a payment went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begun {
-    /// The seat at this position waits for the money.
-    Begun {
-        /// Its place in the map.
-        position: u32,
-        /// Counts the attempts to pay for this reservation, from 1.
-        attempt: i32,
-    },
-    /// Another request is paying for it.
-    Paying,
-    /// It is paid.
-    Sold,
-    /// The hold has lapsed or was given up.
-    Lapsed,
-    /// Not this user's, or not known.
-    Unknown,
-}
-
-/// How a payment ended, as Postgres says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The seat is sold.
-    Paid,
-    /// Nothing was taken: the hold is what it was.
-    Refused,
-    /// Nothing was taken, and never will be for this reservation.
-    Aborted,
-    /// Nothing was taken, since Postgres has the seat as another's: the map did not know, and learns it now.
-    SoldToAnother,
-}
-
-/// What the map made of a payment's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finished {
-    /// Sold.
-    Sold {
-        /// How many seats of this schedule the user still holds.
-        left: u32,
-    },
-    /// Held again, till its old deadline.
-    Held,
-    /// Free.
-    Freed,
-    /// The seat is marked as sold to another.
-    Yielded,
-    /// There was nothing to end.
-    Gone,
-    /// Redis has no map; one that is built later will be right.
-    Missing,
-}
-
-/// An attempt to pay for a reservation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempt {
-    /// For this reservation.
-    pub reservation: ReservationId,
-    /// By this user.
-    pub user: UserId,
-    /// For the seat at this place in the map.
-    pub position: u32,
-    /// Counts the attempts for this reservation, from 1.
-    pub number: i32,
-}
-
-/// A hold of a user's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
-    /// Its reservation.
-    pub reservation: ReservationId,
-    /// Time left of it; while it is being paid, at least as long as that may take.
-    pub left: Duration,
-}
-
-/// What a sweep did and saw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sweep {
-    /// Lapsed holds freed.
-    pub freed: u32,
-    /// Holds that live, those being paid included.
-    pub live: u32,
-    /// For the reconciler.
-    pub suspicious: Vec<Attempt>,
-}
-
-/// A seat map's invariants at one instant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MapAudit {
-    /// One byte a seat, in order of position: F, H, P or S.
-    pub states: Vec<u8>,
-    /// Holds that nothing will ever end.
-    pub endless: u32,
-    /// Payments that have been under way for too long.
-    pub stuck: u32,
-}
-
 /// The reply's word; none if the map is missing.
-fn word(reply: &mut Reply) -> Result<Option<String>, StoreError> {
+pub(super) fn word(reply: &mut Reply) -> Result<Option<String>, StoreError> {
     let word: String = reply.take()?;
     Ok((word != "MISSING").then_some(word))
 }
@@ -202,7 +59,8 @@ pub(super) async fn load(redis: &Redis, keys: &ScheduleKeys, nonce: &str, states
     }
 }
 
-pub(super) async fn open(redis: &Redis, keys: &ScheduleKeys, nonce: &str, sold: &[i32]) -> Result<(), StoreError> {
+pub(super) async fn open(redis: &Redis, keys: &ScheduleKeys, nonce: &str, sold: &[Attempt]) -> Result<(), StoreError> {
+    let sold: Vec<String> = sold.iter().map(|sale| format!("{}:{}", sale.position, sale.reservation)).collect();
     let mut reply = redis.run(OPEN.on(keys).arg(nonce).arg(sold)).await?;
     let word: String = reply.take()?;
     // Outrun by another loading: the caller will find its map, or try again.
@@ -273,9 +131,9 @@ pub(super) async fn held(redis: &Redis, keys: &ScheduleKeys, user: UserId) -> Re
         return Ok(None);
     }
     let rest: Vec<String> = reply.rest()?;
-    let held = rest.chunks_exact(2).filter_map(|held| {
-        let (reservation, left) = (held[0].parse().ok()?, Duration::from_millis(held[1].parse().ok()?));
-        Some(Held { reservation, left })
+    let held = rest.chunks_exact(3).filter_map(|held| {
+        let (reservation, left) = (held[0].parse().ok()?, Duration::from_millis(held[2].parse().ok()?));
+        Some(Held { reservation, paying: held[1] == "P", left })
     });
     Ok(Some(held.collect()))
 }
@@ -325,6 +183,40 @@ pub(super) async fn finish_payment(
     }
 }
 
+/// Frees the seat of a reservation; without one, a seat that is sold to nobody whom the map knows.
+pub(super) async fn refund(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    reservation: Option<ReservationId>,
+    position: u32,
+) -> Result<(), StoreError> {
+    let reservation = reservation.map(|reservation| reservation.to_string()).unwrap_or_default();
+    let mut reply = redis.run(REFUND.on(keys).arg(reservation).arg(position)).await?;
+    let word: String = reply.take()?;
+    // Without a map, one that is built later will be right; another's seat stays another's.
+    if matches!(word.as_str(), "FREED" | "GONE" | "MISSING") { Ok(()) } else { Err(reply.unexpected(&word)) }
+}
+
+/// What these seats are and whose.
+pub(super) async fn whose(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    positions: &[u32],
+) -> Result<Option<Vec<Whose>>, StoreError> {
+    let mut reply = redis.run(WHOSE.on(keys).arg(positions)).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    if word != "WHOSE" {
+        return Err(reply.unexpected(&word));
+    }
+    let rest: Vec<String> = reply.rest()?;
+    let seat = |(position, seat): (&u32, &[String])| Whose {
+        position: *position,
+        state: seat[0].bytes().next().unwrap_or_default(),
+        reservation: seat[1].parse().ok(),
+    };
+    Ok(Some(positions.iter().zip(rest.chunks_exact(2)).map(seat).collect()))
+}
+
 pub(super) async fn sweep(
     redis: &Redis,
     keys: &ScheduleKeys,
@@ -343,19 +235,6 @@ pub(super) async fn sweep(
         Some(Attempt { reservation, user, position: found[2].parse().ok()?, number: found[3].parse().ok()? })
     });
     Ok(Some(Sweep { freed, live, suspicious: suspicious.collect() }))
-}
-
-pub(super) async fn audit(
-    redis: &Redis,
-    keys: &ScheduleKeys,
-    stuck_age: Duration,
-) -> Result<Option<MapAudit>, StoreError> {
-    let mut reply = redis.run(AUDIT.on(keys).arg(millis(stuck_age))).await?;
-    let Some(word) = word(&mut reply)? else { return Ok(None) };
-    if word != "AUDITED" {
-        return Err(reply.unexpected(&word));
-    }
-    Ok(Some(MapAudit { states: reply.take()?, endless: reply.take()?, stuck: reply.take()? }))
 }
 
 /// The seats of a schedule, in order of position.
@@ -388,17 +267,4 @@ pub(super) async fn sales(postgres: &Postgres, schedule: ScheduleId) -> Result<V
         Some(Attempt { reservation, user, position: row.position.try_into().ok()?, number: row.attempt })
     });
     Ok(sold.collect())
-}
-
-/// The positions of the seats that are sold.
-pub(super) async fn sold(postgres: &Postgres, schedule: ScheduleId) -> Result<Vec<i32>, StoreError> {
-    let read = sqlx::query_scalar!(
-        "SELECT seat.position
-             FROM concert_seat seat
-             JOIN reservation ON reservation.concert_seat_id = seat.id AND reservation.status = 'CONFIRMED'
-             WHERE seat.concert_schedule_id = $1",
-        schedule.get()
-    )
-    .fetch_all(postgres.pool());
-    Ok(postgres.timed("seat.sold", read).await?)
 }

@@ -81,9 +81,12 @@ fn describe() {
     describe_gauge!("seat_holds_live", "Holds that live, those being paid included.");
     describe_counter!("payments_total", "Payments asked for, by outcome.");
     describe_counter!("payment_amount_won_total", "Won taken.");
+    describe_counter!("refunds_total", "Refunds asked for, by outcome.");
+    describe_counter!("refund_amount_won_total", "Won given back.");
     describe_counter!("wallet_charges_total", "Charges.");
     describe_histogram!("redis_request_duration_seconds", "A call to Redis, by script.");
     describe_histogram!("postgres_request_duration_seconds", "A call to PostgreSQL, by statement.");
+    describe_counter!("postgres_refused_total", "Calls to PostgreSQL refused, since too many were under way.");
     describe_counter!("job_runs_total", "Runs of the scheduler's jobs, by outcome.");
     describe_histogram!("job_duration_seconds", "A run of a job.");
 }

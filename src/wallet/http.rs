@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
 use super::{ChargeError, Wallets};
 use crate::http::{ApiError, ErrorCode, Json, RateLimits, Success, User};
+use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
 use crate::ids::UserId;
 use crate::money::{RawAmount, Won};
 
@@ -16,6 +18,7 @@ use crate::money::{RawAmount, Won};
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
+    Arc<Idempotency>: FromRef<S>,
     Arc<RateLimits>: FromRef<S>,
     Arc<Wallets>: FromRef<S>,
 {
@@ -34,23 +37,53 @@ async fn balance(State(wallets): State<Arc<Wallets>>, User(user): User) -> Resul
     Ok(Success(BalanceView { user_id: user, balance }))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct ChargeRequest {
     amount: RawAmount,
 }
 
 async fn charge(
     State(wallets): State<Arc<Wallets>>,
+    State(idempotency): State<Arc<Idempotency>>,
     User(user): User,
+    key: IdempotencyKey,
     Json(request): Json<ChargeRequest>,
-) -> Result<Success<()>, ApiError> {
-    let amount = request
-        .amount
+) -> Result<Response, ApiError> {
+    let Some(keyed) = key.on(user, Call::Charge, &request)? else {
+        let added = add(&wallets, user, request.amount, None).await;
+        return Ok(Success(added.map_err(in_doubt)?).into_response());
+    };
+    let run = async move |claim: Arc<Claim>| {
+        let added = add(&wallets, user, request.amount, Some(&claim)).await;
+        claim.settle(added).await
+    };
+    Ok(idempotency.answer(keyed, run).await?.into_response())
+}
+
+async fn add(wallets: &Wallets, user: UserId, amount: RawAmount, claim: Option<&Claim>) -> Result<(), ApiError> {
+    let amount = amount
         .to_charge()
         .map_err(|_| ApiError::new(ErrorCode::InvalidAmount, "amount is a whole number from 1 to 100,000,000 won."))?;
-    wallets.charge(user, amount).await?;
+    wallets.charge(user, amount, claim).await?;
     metrics::counter!("wallet_charges_total").increment(1);
-    Ok(Success(()))
+    Ok(())
+}
+
+/// Without a key nobody can tell afterwards whether it was this charge that was made.
+fn in_doubt(error: ApiError) -> ApiError {
+    if error.code() != ErrorCode::Unavailable {
+        return error;
+    }
+    error.saying(
+        "Whether it was charged is not known: look at the balance before you try again. With an Idempotency-Key trying \
+         again is safe.",
+    )
+}
+
+/// What a charge answers, given the new balance; none if it would have passed its limit.
+pub(super) fn answer(charged: Option<Won>) -> Option<Answer> {
+    let outcome = charged.map(|_| ()).ok_or(ChargeError::BalanceLimit);
+    Answer::to_be_kept(&outcome.map_err(ApiError::from))
 }
 
 impl From<ChargeError> for ApiError {
@@ -59,6 +92,7 @@ impl From<ChargeError> for ApiError {
             ChargeError::BalanceLimit => {
                 Self::new(ErrorCode::InvalidAmount, "The balance would pass its limit of 1,000,000,000,000 won.")
             }
+            ChargeError::KeyInUse => idempotency::in_use(),
             ChargeError::Store(error) => error.into(),
         }
     }

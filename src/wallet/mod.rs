@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub use http::router;
 
+use crate::idempotency::Claim;
 use crate::ids::UserId;
 use crate::money::Won;
 use crate::postgres::Postgres;
@@ -25,6 +26,9 @@ pub enum ChargeError {
     /// The balance would pass its limit.
     #[error("the balance would pass its limit")]
     BalanceLimit,
+    /// Another request has the same key.
+    #[error("another request has the same Idempotency-Key")]
+    KeyInUse,
     /// A store failed. Whether it was charged is not known.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -42,8 +46,12 @@ impl Wallets {
         store::balance(&self.postgres, user).await
     }
 
-    /// Adds to the balance; returns the new one.
-    pub async fn charge(&self, user: UserId, amount: Won) -> Result<Won, ChargeError> {
-        store::charge(&self.postgres, user, amount).await?.ok_or(ChargeError::BalanceLimit)
+    /// Adds to the balance; returns the new one. Under a key, the answer is stored with it.
+    pub async fn charge(&self, user: UserId, amount: Won, claim: Option<&Claim>) -> Result<Won, ChargeError> {
+        let charged = match claim {
+            None => store::charge(&self.postgres, user, amount).await?,
+            Some(claim) => store::charge_once(&self.postgres, claim, user, amount).await?,
+        };
+        charged.ok_or(ChargeError::BalanceLimit)
     }
 }

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod api;
+mod audit;
 mod dev;
 mod journey;
+mod lost;
 mod lua;
 mod migrations;
 mod model;

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 use crate::support::{TestApp, block_on, servers};
 
 fn settings(url: String) -> PostgresSettings {
-    PostgresSettings { url, connections: 1, timeout: Duration::from_secs(30) }
+    PostgresSettings { url, connections: 1, queue: 0, timeout: Duration::from_secs(30) }
 }
 
 /// Every row of every table, and every table's columns, constraints and indexes.
@@ -97,7 +97,7 @@ fn a_database_in_use_is_left_as_it_is() {
 
 /// Statements that must fail, each with the constraint that it breaks. Reservation 1, of user 1 for seat 1, and payment 1
 /// are there.
-const REFUSED: [(&str, &str); 22] = [
+const REFUSED: [(&str, &str); 27] = [
     (
         "INSERT INTO reservation (id, user_id, concert_seat_id, status, price) VALUES (9, 2, 1, 'CONFIRMED', 200000)",
         "reservation_seat_live",
@@ -151,6 +151,26 @@ const REFUSED: [(&str, &str); 22] = [
     ("UPDATE concert_seat SET price = -1 WHERE id = 1", "concert_seat_price_range"),
     ("UPDATE concert_seat SET number = 2 WHERE id = 1", "concert_seat_number_unique"),
     ("UPDATE concert_seat SET position = 1 WHERE id = 1", "concert_seat_position_unique"),
+    (
+        "INSERT INTO idempotency_key VALUES (1, 'GIVE', 'k', decode(repeat('00', 32), 'hex'), 200, '')",
+        "idempotency_key_call",
+    ),
+    (
+        "INSERT INTO idempotency_key VALUES (1, 'CHARGE', '', decode(repeat('00', 32), 'hex'), 200, '')",
+        "idempotency_key_length",
+    ),
+    (
+        "INSERT INTO idempotency_key VALUES (1, 'CHARGE', repeat('k', 65), decode(repeat('00', 32), 'hex'), 200, '')",
+        "idempotency_key_length",
+    ),
+    (
+        "INSERT INTO idempotency_key VALUES (1, 'CHARGE', 'k', decode(repeat('00', 31), 'hex'), 200, '')",
+        "idempotency_key_fingerprint_length",
+    ),
+    (
+        "INSERT INTO idempotency_key VALUES (1, 'CHARGE', 'k', decode(repeat('00', 32), 'hex'), 503, '')",
+        "idempotency_key_status_final",
+    ),
 ];
 
 #[test]

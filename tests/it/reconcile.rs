@@ -21,7 +21,8 @@ const PAY: &str = "
     ), debit AS (
         UPDATE user_wallet SET balance = balance - 200000 FROM confirmed WHERE user_id = $2 RETURNING balance
     ), paid AS (
-        INSERT INTO payment_history (reservation_id, user_id, amount) SELECT $1, $2, 200000 FROM debit RETURNING id
+        INSERT INTO payment_history (reservation_id, user_id, amount, queue_id, queue_place)
+        SELECT $1, $2, 200000, 1, $4 FROM debit RETURNING id
     )
     INSERT INTO wallet_ledger (user_id, kind, amount, balance_after, payment_history_id)
     SELECT $2, 'PAYMENT', -200000, debit.balance, paid.id FROM paid, debit";
@@ -29,6 +30,7 @@ const PAY: &str = "
 /// A payment for a seat of schedule 1 that began, and of which nobody knows more.
 struct Abandoned {
     token: String,
+    place: i64,
     user: i64,
     seat: i64,
     reservation: i64,
@@ -41,7 +43,7 @@ impl Abandoned {
         let reservation = app.hold(&token, 1, seat).await.reservation();
         let begun = app.app.seats.begin_payment(schedule(1), user(payer), id(reservation)).await.unwrap();
         assert!(matches!(begun, Begun::Begun { .. }), "{begun:?}");
-        Self { token, user: payer, seat, reservation }
+        Self { place: app.claim(&token).place.cast_signed(), token, user: payer, seat, reservation }
     }
 
     /// What the sweep finds.
@@ -52,7 +54,7 @@ impl Abandoned {
 
     /// The statement of the payment that began; whether it took the money.
     async fn pay_late(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
-        let pay = sqlx::query(PAY).bind(self.reservation).bind(self.user).bind(self.seat);
+        let pay = sqlx::query(PAY).bind(self.reservation).bind(self.user).bind(self.seat).bind(self.place);
         pay.execute(pool).await.map(|done| done.rows_affected() == 1)
     }
 }
@@ -84,8 +86,8 @@ fn what_is_paid_is_sold() {
             assert_eq!((state(&app, 1).await, &*row(&app, abandoned.reservation).await), ('S', "CONFIRMED"));
         }
         assert_eq!(app.balance(1).await, 0);
+        assert_eq!(app.rank(&abandoned.token).await.data()["status"], "COMPLETED", "its token has done its work");
         app.pay(&abandoned.token, abandoned.reservation).await.payment();
-        assert_eq!(app.rank(&abandoned.token).await.data()["status"], "COMPLETED", "the repetition ends the token");
         app.hold(&app.enter(2).await, 1, 1).await.assert_error(409, "SEAT_TAKEN");
         app.audit().await;
     });

@@ -60,7 +60,7 @@ fn returned_words(script: &Source) -> BTreeSet<String> {
     words
 }
 
-/// What `word` can be: the choice it is given, or any standing.
+/// What `word` can be: the choice it is given, or any standing, of a token without a record too.
 fn words_of_variable(code: &str) -> BTreeSet<String> {
     let choice = code.lines().find(|line| line.starts_with("local word = "));
     if let Some(choice) = choice {
@@ -68,7 +68,7 @@ fn words_of_variable(code: &str) -> BTreeSet<String> {
     }
     assert!(code.contains("= standing("), "where does word come from?");
     let token = source::named("queue.token").code();
-    let standing = token.split_once("function standing(").unwrap().1;
+    let standing = token.split_once("function unrecorded(").unwrap().1;
     standing.lines().filter(|line| line.contains("return '") || line.contains(" or '")).flat_map(capitals).collect()
 }
 
@@ -141,13 +141,14 @@ fn strings(list: &str) -> Vec<String> {
 fn the_program_joins_the_scripts_as_the_tests_do() {
     for script in source::scripts() {
         let (room, name) = script.op.split_once('.').unwrap();
-        let store = fs::read_to_string(source::repository(&format!("src/{room}/store.rs"))).unwrap();
+        let store = ["store", "audit"].map(|file| source::repository(&format!("src/{room}/{file}.rs")));
+        let store: String = store.into_iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
         let openings =
             source::openings(&script.op).iter().map(|opening| opening.split_once('.').unwrap().1.to_uppercase());
         let file = format!("include_str!(\"../../lua/{room}/{name}.lua\")");
         let parts: Vec<String> = openings.chain([file]).collect();
         let joined = format!("Script::new(\"{}\", &[{}])", script.op, parts.join(", "));
-        assert!(without_spaces(&store).contains(&without_spaces(&joined)), "src/{room}/store.rs has no {joined}");
+        assert!(without_spaces(&store).contains(&without_spaces(&joined)), "src/{room} has no {joined}");
     }
 }
 

@@ -22,11 +22,18 @@ pub enum Action {
     ReconcilerAborts(usize),
     ReconcilerFinds(usize),
     ReconcilerFinishes(usize),
-    /// The job that marks what the map has missed.
+    /// `payment.refund`, asked for by a client.
+    Refund(usize),
+    /// `seat.refund`, which follows.
+    SeatRefund(usize),
+    /// The job that tells the map what it has missed, of one seat: all at one go, or step by step.
     Settle(usize),
-    Sold(usize),
+    SettlerReads(usize),
+    SettlerLooks,
+    SettlerReadsAgain,
+    SettlerMends,
     Load(usize),
-    SoldAgain(usize),
+    Sales(usize),
     Open(usize),
     TimePasses(usize),
     Crash(usize),
@@ -42,6 +49,7 @@ pub enum Action {
     CrashReconciler(usize),
     ReconcilerAbortLost(usize),
     CrashLoader(usize),
+    CrashRefund(usize),
     RedisLost,
     RedisSaved,
     RedisGoesBack,
@@ -79,10 +87,18 @@ impl World {
             Action::ReconcilerAborts(id) => format!("reconciler: payment.abort r{}", reconciled(id)),
             Action::ReconcilerFinds(id) => format!("reconciler: payment.find r{}", reconciled(id)),
             Action::ReconcilerFinishes(id) => format!("reconciler: seat.finish_payment r{}", reconciled(id)),
-            Action::Settle(id) => format!("the job settles r{id}: seat.finish_payment Paid"),
-            Action::Sold(loader) => format!("loader {loader}: seat.sold"),
+            Action::Refund(id) => format!("payment.refund r{id}"),
+            Action::SeatRefund(id) => format!("seat.refund r{id}"),
+            Action::Settle(seat) => {
+                let mending = self.mending(&before.redis, seat, self.sales(&before.postgres)[seat]);
+                format!("the job settles seat {seat}: {mending:?}")
+            }
+            Action::SettlerReads(seat) => format!("the job, slowly: seat.sales of seat {seat}"),
+            Action::SettlerLooks => format!("the job, slowly: seat.whose, after {:?}", before.settler),
+            Action::SettlerReadsAgain => format!("the job, slowly: seat.sales again, after {:?}", before.settler),
+            Action::SettlerMends => format!("the job, slowly: {:?}", before.settler),
             Action::Load(loader) => format!("loader {loader}: seat.load"),
-            Action::SoldAgain(loader) => format!("loader {loader}: seat.sold again"),
+            Action::Sales(loader) => format!("loader {loader}: seat.sales"),
             Action::Open(loader) => format!("loader {loader}: seat.open"),
             Action::TimePasses(id) => format!("time: the hold of r{id} is over"),
             Action::Crash(slot) => format!("FAULT: crash, in the request for r{} before {}", of(slot), outcome(slot)),
@@ -101,6 +117,7 @@ impl World {
                 format!("FAULT: reconciler: time-out of payment.abort r{}, which is still to run", reconciled(id))
             }
             Action::CrashLoader(loader) => format!("FAULT: crash, in loader {loader}"),
+            Action::CrashRefund(id) => format!("FAULT: crash, before seat.refund r{id}"),
             Action::RedisLost => "FAULT: Redis is emptied".to_owned(),
             Action::RedisSaved => "(what Redis goes back to)".to_owned(),
             Action::RedisGoesBack => "FAULT: Redis goes back to an older state".to_owned(),

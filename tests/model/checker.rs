@@ -8,14 +8,14 @@ use stateright::{Checker as _, HasDiscoveries, Model, Path, Property};
 use crate::action::Action;
 use crate::protocol::find;
 use crate::steps::reconciled;
-use crate::world::{Decision, Hold, IDS, Map, Refusal, Seat, State, USERS, World};
+use crate::world::{Hold, IDS, Map, Refusal, Seat, State, USERS, World};
 
 /// What must hold, by name.
 pub const ONE_SALE: &str = "a seat has one live reservation";
 pub const MONEY: &str = "balance and debits add up, and no balance is below 0";
-pub const WHOLE: &str = "a payment is one reservation and one debit";
+pub const WHOLE: &str = "a payment is one reservation and one debit, and given back at most once";
 pub const STORED: &str = "what was acknowledged is stored";
-pub const ENDS: &str = "a seat held or paid for has a hold that ends";
+pub const ENDS: &str = "a seat held or paid for has a hold that ends, and a seat sold has none";
 pub const FINISHED: &str = "no payment is left unfinished";
 pub const MAP_KNOWS: &str = "what is sold is sold in the map";
 pub const MAP_TRUE: &str = "what is sold in the map is sold";
@@ -53,22 +53,14 @@ impl Model for World {
                 };
                 (0..state.redis.seats.len()).all(|seat| live(seat).sum::<u8>() <= 1)
             }),
-            always(MONEY, |world, state| {
-                let tables = &state.postgres;
-                let taken =
-                    |user| (0..world.ids.len()).filter(move |id| world.user(*id) == user).map(|id| tables.debits[id]);
-                (0..USERS).all(|user| {
-                    let taken = i8::try_from(taken(user).sum::<u8>());
-                    tables.balances[user] >= 0 && taken == Ok(world.balances[user] - tables.balances[user])
-                })
-            }),
+            always(MONEY, World::money_adds_up),
             always(WHOLE, |_, state| {
                 let tables = &state.postgres;
-                tables.payments == tables.live
-                    && tables.debits == tables.live
-                    && tables.live.iter().all(|live| *live <= 1)
+                tables.payments == tables.debits
+                    && (0..IDS).all(|id| tables.payments[id] == tables.live[id] + tables.refunds[id])
+                    && tables.payments.iter().all(|payments| *payments <= 1)
             }),
-            always(STORED, |_, state| (0..IDS).all(|id| !state.told[id].was_paid() || state.postgres.live[id] > 0)),
+            always(STORED, |_, state| (0..IDS).all(|id| !state.told[id].was_paid() || state.postgres.payments[id] > 0)),
             always(ENDS, |_, state| {
                 let redis = &state.redis;
                 redis.seats.iter().zip(redis.by_seat).all(|(seat, holder)| {
@@ -76,7 +68,8 @@ impl Model for World {
                     match seat {
                         Seat::Held => hold == Some(Hold::Held),
                         Seat::Paying => hold == Some(Hold::Paying),
-                        Seat::Free | Seat::Sold => hold.is_none(),
+                        Seat::Sold => !matches!(hold, Some(Hold::Held | Hold::Paying)),
+                        Seat::Free => hold.is_none(),
                     }
                 })
             }),
@@ -88,14 +81,11 @@ impl Model for World {
             }),
             always(MAP_KNOWS, |world, state| {
                 world.at_rest(state).is_none_or(|rest| {
-                    let sold = world.sold(&rest.postgres);
-                    rest.redis.seats.iter().zip(sold).all(|(seat, sold)| !sold || *seat == Seat::Sold)
+                    let sales = world.sales(&rest.postgres);
+                    rest.redis.seats.iter().zip(sales).all(|(seat, sale)| sale.is_none() || *seat == Seat::Sold)
                 })
             }),
-            always(MAP_TRUE, |world, state| {
-                let sold = world.sold(&state.postgres);
-                state.redis.seats.iter().zip(sold).all(|(seat, sold)| sold || *seat != Seat::Sold)
-            }),
+            always(MAP_TRUE, World::map_is_true),
             always(SHORT_TRUE, |_, state| is_true(state, Refusal::Insufficient)),
             always(TAKEN_TRUE, |_, state| is_true(state, Refusal::Taken)),
             always(LAPSED_TRUE, |_, state| is_true(state, Refusal::Lapsed)),
@@ -108,7 +98,10 @@ impl Model for World {
                     })
             }),
             always(PAYABLE, |world, state| {
-                let is_stopped = |id| world.is_stopped(&state.postgres, id, state.redis.attempts[id] + 1);
+                let is_stopped = |id| {
+                    let tables = &state.postgres;
+                    tables.refunds[id] > 0 || world.is_stopped(tables, id, state.redis.attempts[id] + 1)
+                };
                 world.has_lost(state) || (0..IDS).all(|id| state.redis.holds[id] != Hold::Held || !is_stopped(id))
             }),
             always(NO_TILL, |_, state| !state.told.iter().any(|told| told.was_refused(Refusal::Taken))),
@@ -118,10 +111,32 @@ impl Model for World {
 
 /// A reservation is never paid whose holder was refused for this reason.
 fn is_true(state: &State, why: Refusal) -> bool {
-    (0..IDS).all(|id| !state.told[id].was_refused(why) || state.postgres.live[id] == 0)
+    (0..IDS).all(|id| !state.told[id].was_refused(why) || state.postgres.payments[id] == 0)
 }
 
 impl World {
+    fn money_adds_up(&self, state: &State) -> bool {
+        let tables = &state.postgres;
+        let sum = |of: [u8; IDS], user| {
+            let of_user = (0..self.ids.len()).filter(|id| self.user(*id) == user).map(|id| of[id]);
+            of_user.map(i16::from).sum::<i16>()
+        };
+        (0..USERS).all(|user| {
+            let taken = sum(tables.debits, user) - sum(tables.refunds, user);
+            let (before, now) = (i16::from(self.balances[user]), i16::from(tables.balances[user]));
+            now >= 0 && taken == before - now
+        })
+    }
+
+    /// At any time; where there are refunds, of which the map learns a moment later, at rest.
+    fn map_is_true(&self, state: &State) -> bool {
+        let is_true = |state: State| {
+            let sales = self.sales(&state.postgres);
+            state.redis.seats.iter().zip(sales).all(|(seat, sale)| sale.is_some() || *seat != Seat::Sold)
+        };
+        if self.budget.refund == 0 { is_true(*state) } else { self.at_rest(state).is_none_or(is_true) }
+    }
+
     fn has_lost(&self, state: &State) -> bool {
         state.went_back || state.left.loss < self.budget.loss
     }
@@ -131,7 +146,9 @@ impl World {
         let busy = state.payers.iter().any(Option::is_some)
             || state.late.iter().chain(&state.late_aborts).any(|late| *late > 0)
             || state.reconcilers.iter().any(Option::is_some)
-            || state.loaders.iter().any(Option::is_some);
+            || state.loaders.iter().any(Option::is_some)
+            || state.refunds.contains(&true)
+            || state.settler.is_some();
         if busy || state.redis.map != Map::Open {
             return None;
         }
@@ -146,9 +163,9 @@ impl World {
             }
         }
         self.sweep(&mut state);
-        for id in 0..self.ids.len() {
-            if self.is_missed(&state, id) {
-                self.finish_payment(&mut state, id, 0, Decision::Paid);
+        for (seat, sale) in self.sales(&state.postgres).into_iter().enumerate() {
+            if let Some(mending) = self.mending(&state.redis, seat, sale) {
+                self.mend(&mut state, seat, mending);
             }
         }
         Some(state)

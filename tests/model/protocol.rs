@@ -1,6 +1,8 @@
 //! The scripts of `lua/seat/` and the statements of `src/payment/store.rs`, each as one step that nothing interrupts.
 
-use crate::world::{Answer, Decision, Fences, Hold, IDS, Map, Postgres, Redis, SEATS, Seat, State, World};
+use crate::world::{
+    Answer, Decision, Fences, Hold, IDS, Map, Mending, Postgres, Redis, SEATS, Sales, Seat, State, World,
+};
 
 /// What `seat.begin_payment` answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,7 @@ pub enum Found {
     /// With the attempt that it is for.
     Tombstone(u8),
     Paid,
+    Refunded,
 }
 
 impl World {
@@ -82,7 +85,7 @@ impl World {
             Hold::None => Beginning::Unknown,
             Hold::Paying => Beginning::Paying,
             Hold::Sold => Beginning::Sold,
-            Hold::Lapsed | Hold::Gone => Beginning::Lapsed,
+            Hold::Lapsed | Hold::Gone | Hold::Refunded => Beginning::Lapsed,
             Hold::Held => {
                 state.redis.holds[id] = Hold::Paying;
                 state.redis.seats[self.seat(id)] = Seat::Paying;
@@ -99,10 +102,14 @@ impl World {
             return;
         }
         if outcome == Decision::Paid {
+            if self.fences.refund_marked && state.redis.holds[id] == Hold::Refunded {
+                return;
+            }
             if let Some(other) = state.redis.by_seat[position].map(usize::from).filter(|other| *other != id) {
                 self.end_hold(&mut state.redis, other, Hold::Gone, Seat::Sold);
             }
             self.end_hold(&mut state.redis, id, Hold::Sold, Seat::Sold);
+            state.redis.by_seat[position] = u8::try_from(id).ok();
             state.redis.seats[position] = Seat::Sold;
             return;
         }
@@ -112,6 +119,8 @@ impl World {
         }
         if outcome == Decision::SeatSold {
             self.end_hold(&mut state.redis, id, Hold::Gone, Seat::Sold);
+        } else if outcome == Decision::Refunded {
+            self.end_hold(&mut state.redis, id, Hold::Refunded, Seat::Free);
         } else if state.overdue[id] {
             self.end_hold(&mut state.redis, id, Hold::Lapsed, Seat::Free);
         } else {
@@ -127,22 +136,53 @@ impl World {
         }
     }
 
+    /// `seat.refund`, for a reservation.
+    pub fn seat_refund(&self, redis: &mut Redis, id: usize) {
+        let position = self.seat(id);
+        if redis.map == Map::Missing {
+            return;
+        }
+        self.end_hold(redis, id, Hold::Refunded, Seat::Free);
+        if !self.fences.refund_fenced && redis.seats[position] == Seat::Sold {
+            redis.by_seat[position] = None;
+            redis.seats[position] = Seat::Free;
+        }
+    }
+
     /// `seat.load`: false if the map is there already.
-    pub fn load(state: &mut State, loader: usize, sold: [bool; SEATS]) -> bool {
+    pub fn load(state: &mut State, loader: usize) -> bool {
         if state.redis.map == Map::Open {
             return false;
         }
-        state.redis = Redis { map: Map::Loading(loader), ..Redis::EMPTY };
-        mark(&mut state.redis, sold);
+        let kept = matches!(state.redis.map, Map::Former | Map::Loading(_, true));
+        let seats = if kept { state.redis } else { Redis::EMPTY };
+        state.redis = Redis { map: Map::Loading(loader, kept), ..seats };
         true
     }
 
     /// `seat.open`: nothing, if another loading took over.
-    pub fn open(state: &mut State, loader: usize, sold: [bool; SEATS]) {
-        if state.redis.map == Map::Loading(loader) {
-            mark(&mut state.redis, sold);
-            state.redis.map = Map::Open;
+    pub fn open(&self, state: &mut State, loader: usize, sales: Sales) {
+        let redis = &mut state.redis;
+        if !matches!(redis.map, Map::Loading(last, _) if last == loader) {
+            return;
         }
+        for (position, sale) in sales.into_iter().enumerate() {
+            let Some(id) = sale else { continue };
+            if self.fences.refund_marked && redis.holds[usize::from(id)] == Hold::Refunded {
+                continue;
+            }
+            if redis.seats[position] == Seat::Sold {
+                redis.by_seat[position].get_or_insert(id);
+                continue;
+            }
+            if let Some(owner) = redis.by_seat[position] {
+                let hold = if owner == id { Hold::Sold } else { Hold::Gone };
+                self.end_hold(redis, owner.into(), hold, Seat::Sold);
+            }
+            redis.seats[position] = Seat::Sold;
+            redis.by_seat[position] = Some(id);
+        }
+        redis.map = Map::Open;
     }
 
     /// Whether a tombstone is in the way of an attempt.
@@ -159,8 +199,9 @@ impl World {
         if is_short && fences.conditional_debit {
             return Answer::Nothing;
         }
-        let has_row = fences.primary_key && tables.live[id] > 0 || self.is_stopped(tables, id, attempt);
-        let is_sold = fences.seat_index && self.sold(tables)[self.seat(id)];
+        let has_row = fences.primary_key && tables.live[id] + tables.refunds[id] > 0;
+        let has_row = has_row || self.is_stopped(tables, id, attempt);
+        let is_sold = fences.seat_index && self.sales(tables)[self.seat(id)].is_some();
         if has_row && (fences.primary_key_first || !is_sold) {
             return Answer::Nothing;
         }
@@ -182,24 +223,56 @@ impl World {
 
     /// `payment.abort`: the tombstone.
     pub fn abort(&self, tables: &mut Postgres, id: usize, attempt: u8) {
-        if self.fences.tombstone && tables.live[id] == 0 {
+        if self.fences.tombstone && tables.live[id] + tables.refunds[id] == 0 {
             tables.tombstones[id] = tables.tombstones[id].max(attempt);
         }
     }
 
-    /// `seat.sold`.
-    pub fn sold(&self, tables: &Postgres) -> [bool; SEATS] {
-        let mut sold = [false; SEATS];
-        for id in 0..self.ids.len() {
-            sold[self.seat(id)] |= tables.live[id] > 0;
+    /// `payment.refund`, the one statement.
+    pub fn refund(&self, tables: &mut Postgres, id: usize) {
+        let user = self.user(id);
+        if tables.live[id] > 0 {
+            tables.live[id] -= 1;
+        } else if self.fences.refund_once {
+            return;
         }
-        sold
+        tables.refunds[id] += 1;
+        tables.balances[user] += 1;
     }
 
-    /// A sale that the map has missed, so that settling it (`Seats::settle`) marks it there.
-    pub fn is_missed(&self, state: &State, id: usize) -> bool {
-        let is_sold = state.postgres.live[id] > 0 && state.redis.seats[self.seat(id)] != Seat::Sold;
-        self.fences.settle && is_sold && state.redis.map == Map::Open
+    /// `seat.sales`.
+    pub fn sales(&self, tables: &Postgres) -> Sales {
+        let mut sales = [None; SEATS];
+        for id in (0..self.ids.len()).filter(|id| tables.live[*id] > 0) {
+            sales[self.seat(id)] = u8::try_from(id).ok();
+        }
+        sales
+    }
+
+    /// What settling (`Seats::settle`) makes of a seat that Postgres has as sold to this one, or to nobody.
+    pub fn mending(&self, redis: &Redis, seat: usize, sale: Option<u8>) -> Option<Mending> {
+        if !self.fences.settle || redis.map != Map::Open {
+            return None;
+        }
+        let (state, owner) = (redis.seats[seat], redis.by_seat[seat]);
+        match sale {
+            Some(_) if state == Seat::Sold || owner == sale && state == Seat::Paying => None,
+            Some(id) => Some(Mending::Mark(id)),
+            None => (state == Seat::Sold).then_some(Mending::Free(owner)),
+        }
+    }
+
+    /// What settling does at last.
+    pub fn mend(&self, state: &mut State, seat: usize, mending: Mending) {
+        match mending {
+            Mending::Mark(id) => self.finish_payment(state, id.into(), 0, Decision::Paid),
+            Mending::Free(Some(id)) => self.seat_refund(&mut state.redis, id.into()),
+            Mending::Free(None) => {
+                if state.redis.by_seat[seat].is_none() && state.redis.seats[seat] == Seat::Sold {
+                    state.redis.seats[seat] = Seat::Free;
+                }
+            }
+        }
     }
 }
 
@@ -210,15 +283,9 @@ pub fn find(tables: &Postgres, id: usize) -> Found {
         Found::Tombstone(tables.tombstones[id])
     } else if tables.live[id] > 0 {
         Found::Paid
+    } else if tables.refunds[id] > 0 {
+        Found::Refunded
     } else {
         Found::Nothing
-    }
-}
-
-fn mark(redis: &mut Redis, sold: [bool; SEATS]) {
-    for (seat, sold) in redis.seats.iter_mut().zip(sold) {
-        if sold {
-            *seat = Seat::Sold;
-        }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::action::Action;
 use crate::protocol::{Beginning, Found, find};
-use crate::world::{Answer, Decision, Hold, IDS, Loader, Map, Payer, Reconciler, Redis, Refusal, State, Step, World};
+use crate::world::{
+    Answer, Decision, Hold, IDS, Loader, Map, Mending, Payer, Reconciler, Redis, Refusal, Settler, State, Step, World,
+};
 
 impl World {
     fn free_slot(state: &State) -> Option<usize> {
@@ -19,7 +21,9 @@ impl World {
                 (state.redis.holds[id] == Hold::Held && left.release > 0, Action::Release(id)),
                 (asks && Self::free_slot(state).is_some(), Action::Request(id)),
                 (state.given[id] && !state.overdue[id] && left.time > 0, Action::TimePasses(id)),
-                (self.is_missed(state, id), Action::Settle(id)),
+                (state.postgres.payments[id] > 0 && !state.refunds[id] && left.refund > 0, Action::Refund(id)),
+                (state.refunds[id], Action::SeatRefund(id)),
+                (state.refunds[id] && left.crash > 0, Action::CrashRefund(id)),
             ];
             actions.extend(steps.into_iter().filter_map(|(can, step)| can.then_some(step)));
             for attempt in 1..8 {
@@ -40,6 +44,7 @@ impl World {
         actions.extend(steps.into_iter().filter_map(|(can, step)| can.then_some(step)));
         Self::payer_actions(state, actions);
         self.job_actions(state, actions);
+        self.settling_actions(state, actions);
     }
 
     /// The state after a step; none if nothing changes.
@@ -116,15 +121,35 @@ impl World {
             match loader {
                 // Of the places of loaders that are free, one is as good as another.
                 None if state.redis.map != Map::Open && state.loaders[..number].iter().all(Option::is_some) => {
-                    actions.push(Action::Sold(number));
+                    let first = if self.fences.read_after_load { Action::Load } else { Action::Sales };
+                    actions.push(first(number));
                 }
                 None => {}
-                Some(Loader::Read(_)) => actions.push(Action::Load(number)),
-                Some(Loader::Loaded(_)) => actions.push(Action::SoldAgain(number)),
-                Some(Loader::ReadAgain(_)) => actions.push(Action::Open(number)),
+                Some(Loader::ReadEarly(_)) => actions.push(Action::Load(number)),
+                Some(Loader::Loaded) => actions.push(Action::Sales(number)),
+                Some(Loader::Read(_)) => actions.push(Action::Open(number)),
             }
             actions.extend((left.crash > 0 && loader.is_some()).then_some(Action::CrashLoader(number)));
         }
+    }
+
+    fn settling_actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let sales = self.sales(&state.postgres);
+        for id in 0..self.ids.len() {
+            let seat = self.seat(id);
+            let is_first = (0..id).all(|other| self.seat(other) != seat);
+            if is_first && self.mending(&state.redis, seat, sales[seat]).is_some() {
+                actions.push(Action::Settle(seat));
+            }
+            if is_first && self.fences.settle && state.left.slow > 0 && state.settler.is_none() {
+                actions.push(Action::SettlerReads(seat));
+            }
+        }
+        actions.extend(state.settler.map(|(_, settler)| match settler {
+            Settler::Read(_) => Action::SettlerLooks,
+            Settler::AtOdds(_) => Action::SettlerReadsAgain,
+            Settler::Decided(_) => Action::SettlerMends,
+        }));
     }
 
     /// A step of the request in this place.
@@ -176,6 +201,7 @@ impl World {
             }
             (Action::Find(_), Step::Ask(answer)) => Some(Step::Finish(match find(&state.postgres, id) {
                 Found::Paid => Decision::Paid,
+                Found::Refunded => Decision::Refunded,
                 found => refused(answer, found, attempt),
             })),
             (_, Step::Finish(decision)) => {
@@ -185,7 +211,7 @@ impl World {
                     self.finish_payment(state, id, attempt, decision);
                 }
                 match decision {
-                    Decision::Paid => state.told[id].paid(),
+                    Decision::Paid | Decision::Refunded => state.told[id].paid(),
                     Decision::Insufficient => state.told[id].refused(Refusal::Insufficient),
                     Decision::SeatSold => state.told[id].refused(Refusal::Taken),
                     Decision::Aborted => {}
@@ -201,7 +227,7 @@ impl World {
     /// What a request is told that finds nothing to be paid.
     fn replay(&self, state: &mut State, id: usize, why: Option<Refusal>) {
         let doubt = self.fences.doubt_when_young && why == Some(Refusal::NotFound) && !state.went_back;
-        if find(&state.postgres, id) == Found::Paid {
+        if matches!(find(&state.postgres, id), Found::Paid | Found::Refunded) {
             state.told[id].paid();
         } else if let Some(why) = why.filter(|_| !(doubt && is_under_way(state, id))) {
             state.told[id].refused(why);
@@ -223,19 +249,34 @@ impl World {
                 state.payers[Self::free_slot(state)?] = Some(Payer { id, attempt: 0, step: Step::Begin });
             }
             Action::Sweep => self.sweep(state),
-            Action::Settle(id) => self.finish_payment(state, id, 0, Decision::Paid),
-            Action::Sold(loader) => state.loaders[loader] = Some(Loader::Read(self.sold(&state.postgres))),
+            Action::Refund(id) => {
+                state.left.refund -= 1;
+                self.refund(&mut state.postgres, id);
+                state.refunds[id] = true;
+            }
+            Action::SeatRefund(id) => {
+                state.refunds[id] = false;
+                self.seat_refund(&mut state.redis, id);
+            }
+            Action::CrashRefund(id) => {
+                state.left.crash -= 1;
+                state.refunds[id] = false;
+            }
             Action::Load(loader) => {
-                let Some(Loader::Read(sold)) = state.loaders[loader].take() else { return None };
-                if Self::load(state, loader, sold) {
-                    let next = if self.fences.second_reading { Loader::Loaded(sold) } else { Loader::ReadAgain(sold) };
-                    state.loaders[loader] = Some(next);
+                let read = state.loaders[loader].take();
+                if Self::load(state, loader) {
+                    let early = |read| if let Loader::ReadEarly(sales) = read { Some(sales) } else { None };
+                    state.loaders[loader] = Some(read.and_then(early).map_or(Loader::Loaded, Loader::Read));
                 }
             }
-            Action::SoldAgain(loader) => state.loaders[loader] = Some(Loader::ReadAgain(self.sold(&state.postgres))),
+            Action::Sales(loader) => {
+                let sales = self.sales(&state.postgres);
+                let is_early = state.loaders[loader].is_none();
+                state.loaders[loader] = Some(if is_early { Loader::ReadEarly(sales) } else { Loader::Read(sales) });
+            }
             Action::Open(loader) => {
-                let Some(Loader::ReadAgain(sold)) = state.loaders[loader].take() else { return None };
-                Self::open(state, loader, sold);
+                let Some(Loader::Read(sales)) = state.loaders[loader].take() else { return None };
+                self.open(state, loader, sales);
             }
             Action::TimePasses(id) => {
                 state.left.time -= 1;
@@ -253,15 +294,52 @@ impl World {
             Action::RedisGoesBack => {
                 state.left.stale -= 1;
                 state.redis = state.older.take()?;
+                state.redis.map = if self.fences.told_apart { Map::Former } else { Map::Open };
                 state.went_back = true;
             }
-            _ => self.settling_step(state, action)?,
+            Action::Settle(_)
+            | Action::SettlerReads(_)
+            | Action::SettlerLooks
+            | Action::SettlerReadsAgain
+            | Action::SettlerMends => self.settling_step(state, action)?,
+            _ => self.deciding_step(state, action)?,
+        }
+        Some(())
+    }
+
+    /// A step of the job that settles a seat.
+    fn settling_step(&self, state: &mut State, action: Action) -> Option<()> {
+        let sale = |state: &State, seat: usize| self.sales(&state.postgres)[seat];
+        match (action, state.settler.take()) {
+            (Action::Settle(seat), other) => {
+                state.settler = other;
+                let mending = self.mending(&state.redis, seat, sale(state, seat))?;
+                self.mend(state, seat, mending);
+            }
+            (Action::SettlerReads(seat), None) => {
+                state.left.slow -= 1;
+                state.settler = Some((seat, Settler::Read(sale(state, seat))));
+            }
+            (Action::SettlerLooks, Some((seat, Settler::Read(sale)))) => {
+                let mending = self.mending(&state.redis, seat, sale);
+                let next = if self.fences.settle_twice_read { Settler::AtOdds } else { Settler::Decided };
+                state.settler = mending.map(|mending| (seat, next(mending)));
+            }
+            (Action::SettlerReadsAgain, Some((seat, Settler::AtOdds(mending)))) => {
+                let is_still_so = match mending {
+                    Mending::Mark(id) => sale(state, seat) == Some(id),
+                    Mending::Free(_) => sale(state, seat).is_none(),
+                };
+                state.settler = is_still_so.then_some((seat, Settler::Decided(mending)));
+            }
+            (Action::SettlerMends, Some((seat, Settler::Decided(mending)))) => self.mend(state, seat, mending),
+            _ => return None,
         }
         Some(())
     }
 
     /// A step that decides an attempt whose sender does not: a late statement, the reconciler.
-    fn settling_step(&self, state: &mut State, action: Action) -> Option<()> {
+    fn deciding_step(&self, state: &mut State, action: Action) -> Option<()> {
         match action {
             Action::PayLate(id, attempt) => {
                 state.late[id] &= !(1 << attempt);
@@ -327,5 +405,9 @@ fn refused(answer: Answer, found: Found, attempt: u8) -> Decision {
 
 /// What the reconciler makes of what Postgres has.
 pub fn reconciled(found: Found) -> Decision {
-    if found == Found::Paid { Decision::Paid } else { Decision::Aborted }
+    match found {
+        Found::Paid => Decision::Paid,
+        Found::Refunded => Decision::Refunded,
+        Found::Tombstone(_) | Found::Nothing => Decision::Aborted,
+    }
 }

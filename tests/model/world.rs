@@ -31,16 +31,26 @@ pub struct Fences {
     pub endless_paying: bool,
     /// Whoever does not know what became of an attempt puts a tombstone for it before asking: server and reconciler.
     pub tombstone: bool,
-    /// A map is opened with a second reading of Postgres.
-    pub second_reading: bool,
+    /// A map is opened with a reading of Postgres that was made after it was put there, closed.
+    pub read_after_load: bool,
     /// The bill's `balance >= price`.
     pub conditional_debit: bool,
     /// The wallet's `CHECK (balance >= 0)`, behind the condition.
     pub balance_check: bool,
     /// "Cannot pay" and "sold to another" are said only when `payment.find` finds no payment.
     pub ask_before_refusing: bool,
-    /// A job marks seats that Postgres has as sold and the map has not.
+    /// A job marks seats that Postgres has as sold and the map has not, and frees those that only the map has so.
     pub settle: bool,
+    /// Settling reads Postgres again before it acts.
+    pub settle_twice_read: bool,
+    /// A refund finds its reservation CONFIRMED, or gives nothing back.
+    pub refund_once: bool,
+    /// `seat.refund` frees a seat only while `by_seat` names its reservation.
+    pub refund_fenced: bool,
+    /// A reservation that `seat.refund` was run for is never marked as sold again.
+    pub refund_marked: bool,
+    /// A map that another Redis opened is told apart by its incarnation, and compared with Postgres before it answers.
+    pub told_apart: bool,
     /// Not in the program as it is. After a loss, "no such reservation" is said only when no statement from before it can
     /// be under way any more (the map is older than a statement can get); until then 503.
     pub doubt_when_young: bool,
@@ -57,11 +67,16 @@ impl Fences {
         finish_fenced: true,
         endless_paying: true,
         tombstone: true,
-        second_reading: true,
+        read_after_load: true,
         conditional_debit: true,
         balance_check: true,
         ask_before_refusing: true,
         settle: true,
+        settle_twice_read: true,
+        refund_once: true,
+        refund_fenced: true,
+        refund_marked: true,
+        told_apart: true,
         doubt_when_young: false,
     };
 }
@@ -85,6 +100,10 @@ pub struct Budget {
     pub release: u8,
     /// A hold's time is over.
     pub time: u8,
+    /// A client asks for a refund.
+    pub refund: u8,
+    /// Settling acts upon what it read some steps ago. At one go it can be done at any time.
+    pub slow: u8,
 }
 
 /// One world to explore.
@@ -118,14 +137,17 @@ pub enum Hold {
     Sold,
     Lapsed,
     Gone,
+    Refunded,
 }
 
 /// Whether there is a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Map {
     Missing,
-    /// Closed; the loader that put it there.
-    Loading(usize),
+    /// Another Redis' map, closed until it has been compared with Postgres.
+    Former,
+    /// Closed; the loader that put it there, and whether it is a former one that was kept.
+    Loading(usize, bool),
     Open,
 }
 
@@ -149,6 +171,8 @@ pub struct Postgres {
     pub tombstones: [u8; IDS],
     pub payments: [u8; IDS],
     pub debits: [u8; IDS],
+    /// Those of the payments that were given back: their rows are CANCELLED.
+    pub refunds: [u8; IDS],
     pub balances: [i8; USERS],
 }
 
@@ -170,6 +194,8 @@ pub enum Decision {
     SeatSold,
     /// Nothing is taken nor will be by this attempt: 503, the hold is what it was.
     Aborted,
+    /// Paid before, and given back since: answered like paid, and the seat is free.
+    Refunded,
 }
 
 /// Where a request to pay is, by what it does next.
@@ -203,12 +229,36 @@ pub enum Reconciler {
     Finish(u8, Decision),
 }
 
-/// An instance that builds a map, by what it has done; with the seats that it read as sold.
+/// To whom each seat is sold, as Postgres has it.
+pub type Sales = [Option<u8>; SEATS];
+
+/// An instance that builds a map, by what it has done; with the sales that it read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Loader {
-    Read([bool; SEATS]),
-    Loaded([bool; SEATS]),
-    ReadAgain([bool; SEATS]),
+    /// Only without `read_after_load`.
+    ReadEarly(Sales),
+    Loaded,
+    Read(Sales),
+}
+
+/// What settling does to a seat of the map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mending {
+    /// `seat.finish_payment`: it is sold to this one.
+    Mark(u8),
+    /// `seat.refund`, for this one or for nobody whom the map knows.
+    Free(Option<u8>),
+}
+
+/// A settling of a seat that takes its time, by what it has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Settler {
+    /// Has read in Postgres to whom the seat is sold.
+    Read(Option<u8>),
+    /// Has seen the map, which differs.
+    AtOdds(Mending),
+    /// Has read in Postgres again.
+    Decided(Mending),
 }
 
 /// A definite answer that is not "paid".
@@ -258,6 +308,10 @@ pub struct State {
     pub late_aborts: [u8; IDS],
     pub reconcilers: [Option<Reconciler>; IDS],
     pub loaders: [Option<Loader>; LOADERS],
+    /// Refunds of which Postgres has decided, and the map is yet to be told.
+    pub refunds: [bool; IDS],
+    /// With the seat that it is about.
+    pub settler: Option<(usize, Settler)>,
     /// Ids that `seat.hold` was given; whose time is over; that were given up; for which payment was asked.
     pub given: [bool; IDS],
     pub overdue: [bool; IDS],
@@ -279,6 +333,7 @@ impl World {
                 tombstones: [0; IDS],
                 payments: [0; IDS],
                 debits: [0; IDS],
+                refunds: [0; IDS],
                 balances: self.balances,
             },
             payers: [None; PAYERS],
@@ -286,6 +341,8 @@ impl World {
             late_aborts: [0; IDS],
             reconcilers: [None; IDS],
             loaders: [None; LOADERS],
+            refunds: [false; IDS],
+            settler: None,
             given: [false; IDS],
             overdue: [false; IDS],
             given_up: [false; IDS],

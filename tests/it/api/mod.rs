@@ -2,9 +2,13 @@
 
 mod concert;
 mod http;
+mod idempotency;
+mod once;
 mod outage;
+mod overload;
 mod payment;
 mod queue;
+mod refund;
 mod reservation;
 mod seat;
 mod wallet;

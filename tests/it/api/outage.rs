@@ -29,7 +29,7 @@ impl Visitor {
 }
 
 #[track_caller]
-fn assert_unavailable(answer: &Answer) {
+pub fn assert_unavailable(answer: &Answer) {
     answer.assert_error(503, "UNAVAILABLE");
     assert!(answer.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
 }
@@ -127,7 +127,7 @@ fn redis_is_killed_and_comes_back() {
         assert_eq!(app.balance(1).await, PRICE);
         servers.servers.redis.restart().await.unwrap();
         ready(&app).await;
-        app.hold(&app.enter(2).await, 1, 1).await.assert_error(409, "SEAT_TAKEN");
+        app.hold(&app.enter_active(2).await, 1, 1).await.assert_error(409, "SEAT_TAKEN");
         app.pay(&visitor.token, visitor.reservation).await.payment();
         assert_eq!(app.balance(1).await, 0);
         app.audit().await;
@@ -144,6 +144,10 @@ fn postgres_pauses() {
         let visitor = Visitor::arrive(&app).await;
         let paused = servers.pause_postgres(&app).await;
         need_postgres(&app, &visitor).await;
+        let charge = app.charge(8, 1000).await;
+        assert_unavailable(&charge);
+        let advice = charge.body["error"]["message"].as_str().unwrap();
+        assert!(advice.contains("not known") && advice.contains("Idempotency-Key"), "{advice}");
         assert_eq!(app.free_seats(&visitor.token, 1).await.len(), 49, "what needs no PostgreSQL is served");
         app.hold(&app.enter(2).await, 1, 1).await.assert_error(409, "SEAT_TAKEN");
         drop(paused);

@@ -181,7 +181,7 @@ fn an_id_never_repeats() {
         let mut ids = std::collections::HashSet::new();
         for user in 1..=20 {
             for instance in [&app, &second] {
-                let token = instance.enter(user).await;
+                let token = instance.enter_active(user).await;
                 let id = instance.hold(&token, 1, user).await.reservation();
                 instance.leave(&token).await.data();
                 assert!(ids.insert(id), "{id} was given twice");
@@ -190,6 +190,6 @@ fn an_id_never_repeats() {
             app.forget_redis().await;
         }
         assert_eq!(app.balance(1).await, 0);
-        assert_eq!(app.hold(&app.enter(1).await, 1, 1).await.body["error"], Value::Null);
+        assert_eq!(app.hold(&app.enter_active(1).await, 1, 1).await.body["error"], Value::Null);
     });
 }

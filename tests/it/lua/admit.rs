@@ -40,6 +40,7 @@ fn promote_reports_its_step() {
         assert_eq!(queue.promote().await, ["STEPPED", "0", "0", "0", "0", "0"], "an empty queue");
         queue.cap = 0;
         queue.enter_all([1, 2, 3]).await;
+        queue.ask("HSET state opened 5").await;
         queue.vanish([1]).await;
         pass(5).await;
         queue.cap = 1;

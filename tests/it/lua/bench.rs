@@ -18,6 +18,7 @@ pub struct Bench {
     /// Name and whole key, in the order of KEYS.
     keys: Vec<(String, String)>,
     said: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    incarnation: AtomicU32,
 }
 
 impl Bench {
@@ -31,7 +32,7 @@ impl Bench {
         let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
         let client = Client::open(servers().await.redis_url()).unwrap();
         let connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
-        Self { room, connection, keys, said: Mutex::default() }
+        Self { room, connection, keys, said: Mutex::default(), incarnation: AtomicU32::new(1) }
     }
 
     /// Runs a script of the room; its reply begins with a word.
@@ -45,6 +46,7 @@ impl Bench {
         for arg in args {
             invocation.arg(*arg);
         }
+        invocation.arg(self.incarnation.load(Ordering::Relaxed));
         let reply: Value = invocation.invoke_async(&mut self.connection.clone()).await.unwrap();
         let reply = texts(reply);
         self.said.lock().unwrap().entry(op).or_default().insert(reply[0].clone());
@@ -83,6 +85,11 @@ impl Bench {
             all.push(redis::cmd("DUMP").arg(key).query_async(&mut self.connection.clone()).await.unwrap());
         }
         all
+    }
+
+    /// Another Redis takes over, with the same data.
+    pub fn fail_over(&self) {
+        self.incarnation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Redis loses everything.

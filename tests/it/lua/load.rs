@@ -32,11 +32,12 @@ fn open_is_for_the_loading_that_came_last() {
         assert_eq!(seats.open("a", &[]).await, ["OUTRUN"], "nothing was loaded");
         seats.load("a", "FFFFF").await;
         seats.load("b", "FFSFF").await;
-        assert_eq!(seats.open("a", &[0, 1]).await, ["OUTRUN"], "the older reading may be too old");
+        assert_eq!(seats.open("a", &[(0, 10), (1, 11)]).await, ["OUTRUN"], "the older reading may be too old");
         assert_eq!(seats.states().await, "FFSFF", "and marks nothing");
-        assert_eq!(seats.open("b", &[2, 4]).await, ["OPENED"]);
+        assert_eq!(seats.open("b", &[(2, 12), (4, 14)]).await, ["OPENED"]);
         assert_eq!(seats.states().await, "FFSFS");
-        assert_eq!(seats.open("b", &[0]).await, ["OUTRUN"], "an open map is not opened again");
+        assert_eq!(seats.ask("HMGET by_seat 0 2 4").await, ["nil", "12", "14"], "the map knows whose they are");
+        assert_eq!(seats.open("b", &[(0, 10)]).await, ["OUTRUN"], "an open map is not opened again");
         assert_eq!(seats.ask("HMGET map loading generation version").await, ["nil", "b", "1"]);
         seats.assert_said_all("seat.open");
     });
@@ -53,6 +54,7 @@ fn a_map_is_closed_until_it_is_opened() {
             assert_eq!(seats.held(1).await, ["MISSING"]);
             assert_eq!(seats.begin(1, 10).await, ["MISSING"]);
             assert_eq!(seats.sweep().await, ["MISSING"]);
+            assert_eq!(seats.whose(&[0]).await, ["MISSING"]);
             assert_eq!(seats.audit(0).await, ["MISSING"]);
             seats.load("a", "FFF").await;
         }
@@ -69,10 +71,23 @@ fn what_is_paid_while_the_map_is_built_stays_sold() {
         seats.load("a", "FFF").await;
         assert_eq!(seats.finish(1, 10, 1, "PAID").await, ["SOLD", "0"]);
         assert_eq!(seats.finish(1, 11, 2, "REFUSED").await, ["GONE"]);
-        seats.open("a", &[]).await;
+        // Reservation 9 had the seat when Postgres was asked, which is longer ago than the payment.
+        seats.open("a", &[(1, 9)]).await;
         assert_eq!(seats.states().await, "FSF");
         assert_eq!(seats.hold(2, 20, 1).await, ["TAKEN"]);
         seats.assert_ended(1, 10, "S").await;
+    });
+}
+
+#[test]
+fn what_is_refunded_while_the_map_is_built_is_free() {
+    block_on(async {
+        let seats = SeatBench::missing().await;
+        seats.load("a", "FFF").await;
+        assert_eq!(seats.refund(10, 1).await, ["GONE"], "not marked yet");
+        seats.open("a", &[(1, 10), (2, 11)]).await;
+        assert_eq!(seats.states().await, "FFS");
+        assert_eq!(seats.hold(2, 20, 1).await[0], "HELD");
     });
 }
 
@@ -118,5 +133,64 @@ fn every_change_of_a_seat_counts_the_version_up() {
         seats.begin(1, 11).await;
         seats.finish(1, 11, 2, "PAID").await;
         assert_changed("FFS").await;
+    });
+}
+
+#[test]
+fn a_map_of_a_former_redis_keeps_its_holds_and_learns_what_was_sold() {
+    block_on(async {
+        let seats = SeatBench::of("FFFFF").await;
+        seats.hold(1, 10, 0).await;
+        seats.hold(2, 20, 1).await;
+        seats.hold(3, 30, 2).await;
+        seats.begin(3, 30).await;
+        seats.fail_over();
+        assert_eq!(seats.look("", 0).await, ["MISSING"], "it may lack what was sold last");
+        assert_eq!(seats.hold(4, 40, 3).await, ["MISSING"]);
+        assert_eq!(seats.begin(1, 10).await, ["MISSING"]);
+
+        assert_eq!(seats.load("b", "FFFFF").await, ["LOADING"]);
+        assert_eq!(seats.hold(4, 40, 3).await, ["MISSING"], "closed");
+        assert_eq!(seats.open("b", &[(1, 99), (4, 98)]).await, ["OPENED"]);
+        assert_eq!(seats.states().await, "HSPFS");
+        assert_eq!(seats.ask("HMGET by_seat 0 1 2 4").await, ["10", "99", "30", "98"]);
+        assert_eq!(seats.begin(1, 10).await[0], "BEGUN");
+        assert_eq!(seats.begin(3, 30).await, ["PAYING"]);
+        assert_eq!(seats.begin(2, 20).await, ["LAPSED"], "its seat is another's");
+        seats.assert_ended(2, 20, "G").await;
+        assert_eq!(seats.look("nonce", 0).await[1], "b", "who has seen the former sees that this is another");
+    });
+}
+
+#[test]
+fn a_map_of_a_former_redis_learns_how_its_own_payments_ended() {
+    block_on(async {
+        let seats = SeatBench::of("FFFF").await;
+        for (user, position) in [(1, 0), (2, 1), (3, 2)] {
+            seats.hold(user, 10 * user, position).await;
+            seats.begin(user, 10 * user).await;
+        }
+        seats.finish(3, 30, 2, "PAID").await;
+        seats.fail_over();
+        seats.load("b", "FFFF").await;
+        assert_eq!(seats.finish(2, 20, 1, "PAID").await[0], "SOLD", "while it is built");
+        assert_eq!(seats.open("b", &[(0, 10), (1, 20), (2, 30)]).await, ["OPENED"]);
+        assert_eq!(seats.states().await, "SSSF");
+        seats.assert_ended(1, 10, "S").await;
+        assert_eq!(seats.begin(1, 10).await, ["SOLD"]);
+        assert_eq!(seats.ask("HMGET by_seat 0 1 2").await, ["10", "20", "30"]);
+    });
+}
+
+#[test]
+fn a_torn_map_of_a_former_redis_is_thrown_away() {
+    block_on(async {
+        let seats = SeatBench::of("FFF").await;
+        seats.hold(1, 10, 0).await;
+        seats.fail_over();
+        seats.ask("SET seats FF").await;
+        seats.rebuild("FFF", &[(2, 9)]).await;
+        assert_eq!(seats.states().await, "FFS");
+        assert_eq!(seats.status(10).await, "nil");
     });
 }

@@ -6,10 +6,12 @@
 mod admit;
 mod bench;
 mod load;
+mod lost;
 mod payment;
 mod queue;
 mod queues;
 mod reap;
+mod refund;
 mod seat;
 mod seats;
 pub mod source;

@@ -16,6 +16,8 @@ pub struct QueueBench {
     pub waiting_ttl: u64,
     pub limit: u64,
     pub retention: u64,
+    pub window: u64,
+    pub calm: u64,
 }
 
 impl Deref for QueueBench {
@@ -30,18 +32,37 @@ impl QueueBench {
     /// A queue that Redis does not know yet.
     pub async fn unopened() -> Self {
         let bench = Bench::new("queue").await;
-        Self { bench, cap: 1, rate: 1_000_000, active_ttl: MINUTE, waiting_ttl: MINUTE, limit: 100, retention: MINUTE }
+        Self {
+            bench,
+            cap: 1,
+            rate: 1_000_000,
+            active_ttl: MINUTE,
+            waiting_ttl: MINUTE,
+            limit: 100,
+            retention: MINUTE,
+            window: MINUTE,
+            calm: 0,
+        }
     }
 
-    /// A queue whose first place is 101.
+    /// A queue whose first place is 101, opened in 1970.
     pub async fn opened() -> Self {
         let queue = Self::unopened().await;
         queue.open(100).await;
+        queue.ask("HSET state opened 5").await;
         queue
     }
 
     pub async fn open(&self, before_first: u64) -> Vec<String> {
-        self.run("open", &[&before_first.to_string()]).await
+        let [before_first, window, calm] = [before_first, self.window, self.calm].map(|number| number.to_string());
+        self.run("open", &[&before_first, &window, &calm]).await
+    }
+
+    /// Claims a lost place.
+    pub async fn restore(&self, user: u64, place: u64) -> Vec<String> {
+        let [cap, rate, active, waiting] = self.admission();
+        let (user, place, limit) = (user.to_string(), place.to_string(), self.limit.to_string());
+        self.run("restore", &[&user, &place, &cap, &rate, &active, &waiting, &limit]).await
     }
 
     pub async fn enter(&self, user: u64) -> Vec<String> {
@@ -59,7 +80,11 @@ impl QueueBench {
     pub async fn promote(&self) -> Vec<String> {
         let [cap, rate, active, waiting] = self.admission();
         let (limit, retention) = (self.limit.to_string(), self.retention.to_string());
-        self.run("promote", &[&cap, &rate, &active, &waiting, &limit, &retention]).await
+        let mut reply = self.run("promote", &[&cap, &rate, &active, &waiting, &limit, &retention]).await;
+        if reply[0] == "STEPPED" {
+            assert_eq!(reply.remove(6), self.one("HGET state admitted").await);
+        }
+        reply
     }
 
     pub async fn rank(&self, user: u64, place: u64) -> Vec<String> {
@@ -94,8 +119,27 @@ impl QueueBench {
         self.run("complete", &[&user.to_string(), &place.to_string(), "1 5 15", "", "0", &schedule.to_string()]).await
     }
 
+    /// A page of the audit.
+    pub async fn audit_page(&self, part: &str, from: &str) -> Vec<String> {
+        self.run("audit", &[&self.waiting_ttl.to_string(), part, from, &self.limit.to_string()]).await
+    }
+
+    /// All pages together: the word, how many are active, the last active place and the first waiting one, how many are
+    /// torn.
     pub async fn audit(&self) -> Vec<String> {
-        self.run("audit", &[&self.waiting_ttl.to_string(), &self.limit.to_string()]).await
+        let (mut active, mut places, mut torn) = (String::new(), [Vec::new(), Vec::new(), Vec::new()], 0);
+        for (part, places) in ["ACTIVE", "WAITING", "TOKENS"].into_iter().zip(&mut places) {
+            let mut from = "0".to_owned();
+            while !from.is_empty() {
+                let page = self.audit_page(part, &from).await;
+                let users: usize = page[3].parse().unwrap();
+                torn += users;
+                (active, from) = (page[1].clone(), page[2].clone());
+                places.extend(page[4 + users..].iter().step_by(2).map(|place| place.parse::<u64>().unwrap()));
+            }
+        }
+        let (latest, first) = (places[0].iter().max().unwrap_or(&0), places[1].iter().min().unwrap_or(&0));
+        vec!["AUDITED".to_owned(), active, latest.to_string(), first.to_string(), torn.to_string()]
     }
 
     /// Who waits, in order.

@@ -114,14 +114,45 @@ fn audit_sees_the_order_and_what_is_torn() {
         assert_eq!(queue.snapshot().await, before);
 
         queue.ask("ZADD waiting 101 1").await;
-        assert_eq!(queue.audit().await[4], "2", "waiting and active at once, seen from both sides");
+        assert_eq!(queue.audit().await[4], "1", "waiting and active at once");
+        assert_eq!(queue.audit_page("WAITING", "0").await[3..5], ["1", "1"], "by name");
         queue.ask("ZREM waiting 1").await;
         queue.ask("ZADD waiting 99 4").await;
         assert_eq!(queue.audit().await[4], "1", "a place that is not the token's");
         queue.ask("ZADD waiting 104 4").await;
         queue.ask("HDEL tokens 2").await;
         assert_eq!(queue.audit().await[4], "1", "active without a token");
+        queue.ask("ZREM active 2").await;
+        queue.ask("ZREM active 1").await;
+        queue.ask("ZREM waiting 5").await;
+        assert_eq!(queue.audit().await[4], "2", "tokens that are nowhere");
+        queue.fail_over();
+        assert_eq!(queue.audit_page("ACTIVE", "0").await, ["UNOPENED"]);
         queue.assert_said_all("queue.audit");
+    });
+}
+
+#[test]
+fn audit_goes_through_pages() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        queue.cap = 5;
+        queue.enter_all(1..=12).await;
+        queue.limit = 2;
+        let (mut from, mut seen) = ("0".to_owned(), Vec::new());
+        while !from.is_empty() {
+            let page = queue.audit_page("ACTIVE", &from).await;
+            assert!(page.len() <= 4 + 2 * 2, "two a page: {page:?}");
+            seen.extend(page[4..].iter().step_by(2).cloned());
+            from = page[2].clone();
+            if seen.len() == 2 {
+                // They end where the pages end: those who are yet to be seen still are.
+                queue.leave(1, 101).await;
+            }
+        }
+        seen.sort();
+        assert_eq!(seen, ["102", "103", "104", "105"]);
+        assert_eq!(queue.audit().await, ["AUDITED", "4", "105", "106", "0"]);
     });
 }
 

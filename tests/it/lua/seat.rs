@@ -119,7 +119,7 @@ fn exactly_one_of_many_gets_the_seat() {
         assert_eq!(held.len(), 1);
         assert!(answers.iter().all(|answer| answer[0] == "HELD" || answer == &["TAKEN"]));
         assert_eq!(seats.one("HGET by_seat 1").await, held[0][1]);
-        assert_eq!(seats.audit(0).await, ["AUDITED", "FH", "0", "0"]);
+        assert_eq!(seats.audit(0).await, ["AUDITED", "FH"]);
     });
 }
 
@@ -258,20 +258,59 @@ fn audit_finds_holds_without_an_end_and_payments_that_are_stuck() {
         seats.hold(1, 11, 1).await;
         seats.begin(1, 11).await;
         pass(2).await;
-        assert_eq!(seats.audit(60_000).await, ["AUDITED", "HPFS", "0", "0"]);
-        assert_eq!(seats.audit(1).await, ["AUDITED", "HPFS", "0", "1"]);
+        assert_eq!(seats.audit(60_000).await, ["AUDITED", "HPFS"]);
+        assert_eq!(seats.audit(1).await, ["AUDITED", "HPFS", "STUCK", "11"]);
         let before = seats.snapshot().await;
         seats.audit(1).await;
         assert_eq!(seats.snapshot().await, before);
         seats.ask("ZREM lapses 10").await;
-        assert_eq!(seats.audit(60_000).await[2], "1", "a hold that nothing ends");
+        assert_eq!(seats.audit(60_000).await[2..], ["ENDLESS", "0"], "a hold that nothing ends");
         seats.ask("ZREM paying 11").await;
-        assert_eq!(seats.audit(60_000).await[2], "2", "a payment that nobody looks after");
+        assert_eq!(seats.audit(60_000).await[4..], ["ENDLESS", "1"], "a payment that nobody looks after");
         seats.ask("SETRANGE seats 2 H").await;
-        assert_eq!(seats.audit(60_000).await[2], "3", "a seat held by nobody");
-        seats.ask("ZADD paying 5 11").await;
+        assert_eq!(seats.audit(60_000).await[6..], ["ENDLESS", "2"], "a seat held by nobody");
+        seats.ask("ZADD paying 99999999999999 11").await;
+        assert_eq!(seats.audit(60_000).await[2..], ["ENDLESS", "0", "ENDLESS", "2"]);
         seats.ask("HSET holds 11 G:1:1:5:0").await;
-        assert_eq!(seats.audit(60_000).await[2], "3", "a hold that has ended, and its seat is not free");
+        let ended = ["ENDLESS", "0", "ENDLESS", "1", "ENDLESS", "2"];
+        assert_eq!(seats.audit(60_000).await[2..], ended, "a hold that has ended, and its seat is not free");
         seats.assert_said_all("seat.audit");
+    });
+}
+
+#[test]
+fn audit_finds_holds_that_have_lost_their_seat_or_outlived_their_time() {
+    block_on(async {
+        let seats = SeatBench::of("FFF").await;
+        for position in 0..3 {
+            seats.hold(1, 10 + position, position).await;
+        }
+        seats.begin(1, 12).await;
+        seats.ask("SETRANGE seats 0 F").await;
+        assert_eq!(seats.audit(60_000).await, ["AUDITED", "FHP", "LOST", "10"], "its seat is free");
+        seats.ask("HSET by_seat 1 77").await;
+        seats.ask("HDEL by_seat 2").await;
+        let lost = ["LOST", "10", "ENDLESS", "1", "ENDLESS", "2", "LOST", "11", "LOST", "12"];
+        assert_eq!(seats.audit(60_000).await[2..], lost, "seats that are another's, or nobody's");
+
+        let seats = SeatBench::of("F").await;
+        seats.hold(1, 10, 0).await;
+        seats.outlive(10).await;
+        assert_eq!(seats.audit(60_000).await, ["AUDITED", "H", "OVERDUE", "10"]);
+    });
+}
+
+#[test]
+fn audit_sees_its_range_only() {
+    block_on(async {
+        let seats = SeatBench::of("FSFSF").await;
+        for position in [0, 2, 4] {
+            seats.hold(position, 10 + position, position).await;
+            seats.ask(&format!("ZREM lapses {}", 10 + position)).await;
+        }
+        assert_eq!(seats.audit_range(0, 0, 2).await, ["AUDITED", "HS", "ENDLESS", "0"]);
+        assert_eq!(seats.audit_range(0, 2, 2).await, ["AUDITED", "HS", "ENDLESS", "2"]);
+        assert_eq!(seats.audit_range(0, 4, 2).await, ["AUDITED", "H", "ENDLESS", "4"]);
+        assert_eq!(seats.audit_range(0, 6, 2).await, ["AUDITED", ""]);
     });
 }

@@ -36,8 +36,8 @@ impl SeatBench {
         seats
     }
 
-    /// Loads and opens the map.
-    pub async fn rebuild(&self, states: &str, sold: &[u64]) {
+    /// Loads and opens the map; what is sold, by position and reservation.
+    pub async fn rebuild(&self, states: &str, sold: &[(u64, u64)]) {
         assert_eq!(self.load("nonce", states).await, ["LOADING"]);
         assert_eq!(self.open("nonce", sold).await, ["OPENED"]);
     }
@@ -46,8 +46,9 @@ impl SeatBench {
         self.run("load", &[nonce, states]).await
     }
 
-    pub async fn open(&self, nonce: &str, sold: &[u64]) -> Vec<String> {
-        let sold: Vec<String> = sold.iter().map(u64::to_string).collect();
+    pub async fn open(&self, nonce: &str, sold: &[(u64, u64)]) -> Vec<String> {
+        let sold: Vec<String> =
+            sold.iter().map(|(position, reservation)| format!("{position}:{reservation}")).collect();
         let args: Vec<&str> = [nonce].into_iter().chain(sold.iter().map(String::as_str)).collect();
         self.run("open", &args).await
     }
@@ -66,12 +67,12 @@ impl SeatBench {
         self.run("release", &[&user.to_string(), &reservation.to_string()]).await
     }
 
-    /// The word and the reservations, without the times left.
+    /// The word and the reservations, without what they are and the times left.
     pub async fn held(&self, user: u64) -> Vec<String> {
         let reply = self.run("held", &[&user.to_string()]).await;
-        let times: Vec<u64> = reply.iter().skip(2).step_by(2).map(|left| left.parse().unwrap()).collect();
+        let times: Vec<u64> = reply.iter().skip(3).step_by(3).map(|left| left.parse().unwrap()).collect();
         assert!(times.iter().all(|left| *left > 0), "{reply:?}");
-        let rest = reply.iter().skip(1).step_by(2);
+        let rest = reply.iter().skip(1).step_by(3);
         reply.iter().take(1).chain(rest).cloned().collect()
     }
 
@@ -97,13 +98,38 @@ impl SeatBench {
         self.run("finish_payment", &[user, reservation, position, attempt, outcome]).await
     }
 
+    pub async fn refund(&self, reservation: u64, position: u64) -> Vec<String> {
+        self.run("refund", &[&reservation.to_string(), &position.to_string()]).await
+    }
+
+    /// Frees a seat that is sold to nobody whom the map knows.
+    pub async fn refund_nobody(&self, position: u64) -> Vec<String> {
+        self.run("refund", &["", &position.to_string()]).await
+    }
+
+    pub async fn whose(&self, positions: &[u64]) -> Vec<String> {
+        let positions: Vec<String> = positions.iter().map(u64::to_string).collect();
+        self.run("whose", &positions.iter().map(String::as_str).collect::<Vec<_>>()).await
+    }
+
     pub async fn sweep(&self) -> Vec<String> {
         let args = [self.limit, self.suspicious, self.retention].map(|number| number.to_string());
         self.run("sweep", &args.each_ref().map(String::as_str)).await
     }
 
-    pub async fn audit(&self, stuck: u64) -> Vec<String> {
-        self.run("audit", &[&stuck.to_string()]).await
+    /// A range of the audit: the word, the states, what is wrong, with that many ms for what is late.
+    pub async fn audit_range(&self, late: u64, first: u64, many: u64) -> Vec<String> {
+        let args = [late, first, many].map(|number| number.to_string());
+        let mut reply = self.run("audit", &args.each_ref().map(String::as_str)).await;
+        if reply.len() > 1 {
+            assert_eq!(reply.remove(1), "nonce", "the generation");
+        }
+        reply
+    }
+
+    /// The whole map's audit.
+    pub async fn audit(&self, late: u64) -> Vec<String> {
+        self.audit_range(late, 0, 100).await
     }
 
     /// The map, one letter a seat.
@@ -126,13 +152,13 @@ impl SeatBench {
         self.ask(&format!("ZADD lapses XX 5 {reservation}")).await;
     }
 
-    /// Asserts that nothing holds the reservation any more: only its record is left.
+    /// Asserts that nothing holds the reservation any more: only its record is left, and its seat if that is sold.
     pub async fn assert_ended(&self, user: u64, reservation: u64, status: &str) {
         assert_eq!(self.status(reservation).await, status);
         for ends in ["lapses", "paying"] {
             assert_eq!(self.one(&format!("ZSCORE {ends} {reservation}")).await, "nil", "{ends}");
         }
-        assert!(!self.ask("HVALS by_seat").await.contains(&reservation.to_string()));
+        assert_eq!(self.ask("HVALS by_seat").await.contains(&reservation.to_string()), status == "S");
         let list = self.one(&format!("HGET by_user {user}")).await;
         assert!(!list.split(' ').any(|held| held == reservation.to_string()), "{list}");
         let forgettable = self.one(&format!("ZSCORE past {reservation}")).await;

@@ -1,7 +1,7 @@
 //! The queue: who is active, who waits behind whom, what every token ever given is now.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use onsale::queue::{Claim, Completion, Departure, Holdings, Queue, QueueId, QueueSettings, Rank, Signer, Standing};
@@ -134,6 +134,9 @@ impl Model {
     }
 }
 
+/// The id of the first course's queue.
+const FIRST_QUEUE: i32 = 1000;
+
 /// The real queue, and the claims of the model's tokens.
 struct Course<'a> {
     app: &'a TestApp,
@@ -145,8 +148,9 @@ struct Course<'a> {
 
 impl<'a> Course<'a> {
     fn new(app: &'a TestApp, signer: &'a Signer, cap: u32) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let name = format!("model-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        static NEXT: AtomicI32 = AtomicI32::new(FIRST_QUEUE);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("model-{id}");
         let minute = Duration::from_mins(1);
         let settings = QueueSettings {
             max_active: cap,
@@ -156,7 +160,7 @@ impl<'a> Course<'a> {
             hold_ttl: minute,
         };
         let keys = app.app.readiness.redis.keys().queue(&name);
-        let queue = Queue { id: QueueId(1), name, settings, keys };
+        let queue = Queue { id: QueueId(id), name, settings, keys };
         Self { app, signer, queue, claims: Vec::new(), model: Model::default() }
     }
 
@@ -236,16 +240,24 @@ impl<'a> Course<'a> {
         }
         let audit = queues.audit(&self.queue).await.unwrap();
         let place = |token: Option<&usize>| token.map_or(0, |token| self.claims[*token].place);
-        assert_eq!((audit.active as usize, audit.torn), (self.model.active.len(), 0));
+        assert_eq!((audit.active as usize, audit.torn.count), (self.model.active.len(), 0));
         assert_eq!(audit.latest_active, place(self.model.active.last()));
         assert_eq!(audit.first_waiting, place(self.model.waiting.first()));
         assert!(audit.latest_active < audit.first_waiting || audit.first_waiting == 0, "first come, first served");
+        assert_eq!(audit.overtaken.count, 0);
     }
+}
+
+/// Each course has a queue of its own; these are enough for all of them and for making a failure small.
+async fn add_queues(app: &TestApp) {
+    let add = "INSERT INTO queue (id, name) SELECT id, 'model-' || id FROM generate_series($1, $1 + 999) id";
+    sqlx::query(add).bind(FIRST_QUEUE).execute(app.pool()).await.unwrap();
 }
 
 #[test]
 fn the_queue_does_what_the_model_does() {
     let app = block_on(TestApp::without_jobs(&[]));
+    block_on(add_queues(&app));
     let signer = Signer::new(app.settings.token_key.expose());
     try_courses(32, &events(), app, async |app, (cap, events)| {
         let mut course = Course::new(app, &signer, cap);

@@ -18,10 +18,10 @@ const PATIENT: [(&str, &str); 2] = [("ONSALE_POSTGRES_CONNECTIONS", "2"), ("ONSA
 
 /// How a run ended, and what it said.
 #[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// The program with these arguments, and nothing in its environment but this.
@@ -33,7 +33,7 @@ fn onsale(args: &[&str], variables: &[(&str, &str)]) -> Command {
 }
 
 /// Runs it to its end.
-async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ran {
+pub async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ran {
     let output = onsale(args, variables).output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }

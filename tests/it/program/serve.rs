@@ -13,7 +13,7 @@ use tokio::process::Child;
 use tokio::task::JoinHandle;
 
 use super::{KEY, PATIENT, onsale, run};
-use crate::support::{SLACK, block_on, eventually, servers};
+use crate::support::{OwnServers, SLACK, block_on, eventually, servers};
 
 /// A running `onsale serve` on a database of its own.
 struct Serving {
@@ -29,10 +29,14 @@ struct Serving {
 impl Serving {
     async fn start(args: &[&str]) -> Self {
         let (database, redis) = (servers().await.seeded_database().await, servers().await.redis_url());
+        Self::start_at(database, &redis, args).await
+    }
+
+    async fn start_at(database: String, redis: &str, args: &[&str]) -> Self {
         let prefix = database.rsplit('/').next().unwrap();
         let variables = [
             ("DATABASE_URL", &*database),
-            ("REDIS_URL", &*redis),
+            ("REDIS_URL", redis),
             ("ONSALE_KEY_PREFIX", prefix),
             ("ONSALE_TOKEN_KEY", KEY),
             ("ONSALE_LISTEN", "127.0.0.1:0"),
@@ -145,6 +149,8 @@ fn a_shutdown_finishes_what_is_under_way() {
         eventually("not ready", Duration::from_secs(2), not_ready).await;
         serving.says("/readyz", 503, &json!("UNAVAILABLE")).await;
         serving.says("/livez", 200, &Value::Null).await;
+        let goodbye = serving.get("/livez").await;
+        assert_eq!(goodbye.headers().get("connection").unwrap(), "close", "to be gone before the connection is");
         let closed = async || TcpStream::connect(&serving.api).await.is_err();
         eventually("no new connections", Duration::from_secs(3) + SLACK, closed).await;
 
@@ -166,6 +172,31 @@ fn a_shutdown_waits_no_longer_than_it_may() {
         serving.signal(Signal::SIGTERM);
         assert_eq!(serving.code_within(Duration::from_secs(3) + SLACK).await, Some(0));
         assert!(charge.await.unwrap().is_err(), "it was cut off");
+    });
+}
+
+#[test]
+fn a_shutdown_does_not_wait_for_stores_that_have_stopped() {
+    block_on(async {
+        let servers = OwnServers::start().await;
+        let (database, redis) = (servers.servers.postgres.url(), servers.servers.redis.url());
+        let limits =
+            ["--postgres-timeout-ms", "20000", "--redis-timeout-ms", "20000", "--shutdown-timeout-seconds", "2"];
+        let patience = ["--request-timeout-ms", "20000", "--shutdown-grace-ms", "0"];
+        let mut serving = Serving::start_at(database, &redis, &[&limits[..], &patience].concat()).await;
+        assert_eq!(serving.charge().await.unwrap().status(), 200);
+        let app = servers.app().await;
+        let paused = (servers.pause_redis(), servers.pause_postgres(&app).await);
+        let charge = tokio::spawn(serving.charge());
+        let (client, ready) = (serving.client.clone(), format!("http://{}/readyz", serving.api));
+        let ready = tokio::spawn(async move { client.get(ready).send().await });
+        serving.signal(Signal::SIGTERM);
+        assert_eq!(serving.code_within(Duration::from_secs(2 + 3) + SLACK).await, Some(0));
+        charge.await.unwrap().unwrap_err();
+        let _ = ready.await;
+        drop(paused);
+        drop(app);
+        servers.stop().await;
     });
 }
 

@@ -7,7 +7,7 @@ use onsale::ids::ReservationId;
 use onsale::seat::{Hold, HoldTerms};
 
 use super::{CROWD, two_instances};
-use crate::support::{Answer, TestApp, block_on, schedule, user};
+use crate::support::{Answer, SLACK, TestApp, WAITING, block_on, eventually, schedule, user};
 
 const PRICE: i64 = 200_000;
 const SCHEDULE: i64 = 1;
@@ -96,5 +96,27 @@ fn a_hold_lapses_or_is_paid_but_never_both() {
         assert!(paid >= 3 && lapsed >= 3, "both happen: {paid} paid, {lapsed} lapsed");
         assert_eq!(apps[0].number("SELECT count(*) FROM reservation WHERE status = 'CONFIRMED'").await, 30);
         apps[0].audit().await;
+    });
+}
+
+#[test]
+fn a_token_that_ends_while_it_pays_is_not_told_that_nothing_was_paid() {
+    block_on(async {
+        let [app, other] = two_instances(&CROWD).await;
+        app.charge(1, PRICE).await.data();
+        let token = app.enter(1).await;
+        let reservation = app.hold(&token, SCHEDULE, 1).await.reservation();
+        let lock = app.lock_wallet(1).await;
+        let paying = {
+            let (app, token) = (Arc::clone(&app), token.clone());
+            tokio::spawn(async move { app.pay(&token, reservation).await })
+        };
+        eventually("the payment waits", 2 * SLACK, async || app.number(WAITING).await == 1).await;
+        other.leave(&token).await.data();
+        other.pay(&token, reservation).await.assert_error(409, "PAYMENT_IN_PROGRESS");
+        lock.release().await;
+        let payment = paying.await.unwrap().payment();
+        assert_eq!(other.pay(&token, reservation).await.payment(), payment);
+        app.audit().await;
     });
 }

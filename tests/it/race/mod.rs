@@ -1,9 +1,11 @@
 //! Races. Whoever wins, the contract's invariants hold afterwards, and each test says what else must.
 
+mod idempotency;
 mod lapse;
 mod loss;
 mod money;
 mod queue;
+mod refund;
 mod seat;
 
 use std::sync::Arc;

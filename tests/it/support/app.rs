@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use onsale::app::App;
@@ -18,7 +19,7 @@ use tokio_cron_scheduler::JobScheduler;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::servers;
+use super::{eventually, servers};
 
 /// A running instance. Its jobs run unless it was started without them.
 pub struct TestApp {
@@ -47,6 +48,8 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The whole envelope; null if there was no body.
     pub body: Value,
+    /// The body as it came.
+    pub bytes: Bytes,
 }
 
 impl Answer {
@@ -169,7 +172,7 @@ impl TestApp {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer { status: parts.status, headers: parts.headers, body, bytes }
     }
 
     /// A call with headers and a JSON body; null sends none.
@@ -195,6 +198,14 @@ impl TestApp {
     pub async fn enter(&self, user: i64) -> String {
         let answer = self.call("POST", "/api/v1/queues/token", &[("userId", &user.to_string())], Value::Null).await;
         answer.data()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Enters the default queue, and waits for its turn.
+    pub async fn enter_active(&self, user: i64) -> String {
+        let token = self.enter(user).await;
+        let active = async || self.rank(&token).await.data()["status"] == "ACTIVE";
+        eventually("active", Duration::from_secs(10), active).await;
+        token
     }
 
     pub async fn rank(&self, token: &str) -> Answer {
@@ -224,6 +235,11 @@ impl TestApp {
     pub async fn pay(&self, token: &str, reservation: i64) -> Answer {
         let body = json!({ "concertReservationId": reservation });
         self.call("POST", "/api/v1/payment/concert", &[("token", token)], body).await
+    }
+
+    pub async fn refund(&self, user: i64, payment: i64) -> Answer {
+        let path = format!("/api/v1/payments/{payment}/refund");
+        self.call("POST", &path, &[("userId", &user.to_string())], Value::Null).await
     }
 
     /// The ids of the seats that are free now.

@@ -2,14 +2,20 @@
 
 mod app;
 mod ask;
+mod cut;
+mod keyed;
 mod outage;
+mod proxy;
 mod servers;
 mod stores;
 mod wait;
 
 pub use app::{Answer, TestApp, schedule, serve_settings, user};
 pub use ask::LARGEST_BODY;
+pub use cut::{Cut, CutProxy};
+pub use keyed::lock_keys;
 pub use outage::{OwnServers, kill_at_once};
+pub use proxy::Proxy;
 pub use servers::{ONSALE, block_on, servers};
 pub use stores::{WAITING, WalletLock};
 pub use wait::{SLACK, at_once, eventually};

@@ -1,6 +1,6 @@
 //! Servers of a test's own, to be paused and killed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
@@ -31,7 +31,7 @@ impl OwnServers {
         let home = Home::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)).await.unwrap();
         let servers = Servers::start(&programs, &home, Path::new(ONSALE), Durability::None).await.unwrap();
         let timeout = std::time::Duration::from_secs(30);
-        let settings = PostgresSettings { url: servers.postgres.url(), connections: 1, timeout };
+        let settings = PostgresSettings { url: servers.postgres.url(), connections: 1, queue: 0, timeout };
         Postgres::migrate(&settings).await.unwrap();
         let postgres = Postgres::connect(&settings).await.unwrap();
         concert::seed(&postgres, concert::today(chrono_tz::Asia::Seoul)).await.unwrap();
@@ -41,9 +41,13 @@ impl OwnServers {
 
     /// An instance on them, with its jobs and the time-outs that `onsale serve` has.
     pub async fn app(&self) -> TestApp {
-        let (database, redis) = (self.servers.postgres.url(), self.servers.redis.url());
-        let stores = ["--database-url", &database, "--redis-url", &redis, "--postgres-connections", "4"];
-        let app = TestApp::from_settings(serve_settings(&stores)).await;
+        self.app_at(&self.servers.postgres.url(), &self.servers.redis.url(), &[]).await
+    }
+
+    /// Likewise, by way of these addresses, with these options.
+    pub async fn app_at(&self, database: &str, redis: &str, args: &[&str]) -> TestApp {
+        let stores = ["--database-url", database, "--redis-url", redis, "--postgres-connections", "4"];
+        let app = TestApp::from_settings(serve_settings(&[&stores[..], args].concat())).await;
         app.start_jobs().await;
         app
     }
@@ -58,6 +62,32 @@ impl OwnServers {
             sqlx::query_scalar("SELECT pid FROM pg_stat_activity").fetch_all(app.pool()).await.unwrap();
         let backends = backends.into_iter().map(i32::unsigned_abs);
         Paused::new(backends.chain([self.servers.postgres.pid()]))
+    }
+
+    /// Asks Redis past the service.
+    pub async fn redis(&self, command: &[&str]) -> redis::Value {
+        let client = redis::Client::open(self.servers.redis.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await.unwrap()
+    }
+
+    /// Kills Redis and starts it again, with the end of its file lost: what it wrote when the file was longer than this.
+    pub async fn restart_redis(&mut self, length: u64) {
+        kill_at_once(self.servers.redis.pid());
+        let file = std::fs::OpenOptions::new().write(true).open(self.append_only_file()).unwrap();
+        file.set_len(length).unwrap();
+        self.servers.redis.restart().await.unwrap();
+    }
+
+    /// How long the file is to which Redis writes all that it does before it answers.
+    pub fn redis_wrote(&self) -> u64 {
+        self.append_only_file().metadata().unwrap().len()
+    }
+
+    fn append_only_file(&self) -> PathBuf {
+        let files = std::fs::read_dir(self.home.data().join("redis/appendonlydir")).unwrap();
+        let mut paths = files.map(|file| file.unwrap().path());
+        paths.find(|path| path.to_string_lossy().ends_with(".incr.aof")).unwrap()
     }
 
     /// Ends them and removes their data.

@@ -48,6 +48,7 @@ pub async fn servers() -> &'static TestServers {
             let settings = PostgresSettings {
                 url: servers.postgres.url(),
                 connections: 1,
+                queue: 0,
                 timeout: std::time::Duration::from_secs(30),
             };
             Postgres::migrate(&settings).await.unwrap();

@@ -1,0 +1,151 @@
+//! What the seat scripts are asked and answer, in the terms of this program.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::ids::{ReservationId, UserId};
+
+/// Which state of a map is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) generation: String,
+    pub(super) version: u64,
+}
+
+/// What looking at a map gave.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// It has not changed.
+    Same,
+    /// It has.
+    Seats { known: Known, states: Bytes },
+}
+
+/// How holding went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// Taken now.
+    Held(ReservationId),
+    /// The user had it already, under this reservation.
+    Again(ReservationId),
+    /// Held or sold to someone else.
+    Taken,
+    /// The user holds as many as one may.
+    Limit,
+    /// The map has no such position.
+    NoSeat,
+}
+
+/// How giving up a hold went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// The seat is free.
+    Released,
+    /// It had ended before.
+    Lapsed,
+    /// It is being paid.
+    Paying,
+    /// It is paid.
+    Sold,
+    /// Not this user's, or not known.
+    Unknown,
+}
+
+/// How beginning a payment went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// The seat at this position waits for the money.
+    Begun {
+        /// Its place in the map.
+        position: u32,
+        /// Counts the attempts to pay for this reservation, from 1.
+        attempt: i32,
+    },
+    /// Another request is paying for it.
+    Paying,
+    /// It is paid.
+    Sold,
+    /// The hold has lapsed or was given up.
+    Lapsed,
+    /// Not this user's, or not known.
+    Unknown,
+}
+
+/// How a payment ended, as Postgres says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The seat is sold.
+    Paid,
+    /// Nothing was taken: the hold is what it was.
+    Refused,
+    /// The reservation is never sold any more: what was taken was given back.
+    Aborted,
+    /// Nothing was taken, since Postgres has the seat as another's: the map did not know, and learns it now.
+    SoldToAnother,
+}
+
+/// What the map made of a payment's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// Sold.
+    Sold {
+        /// How many seats of this schedule the user still holds.
+        left: u32,
+    },
+    /// Held again, till its old deadline.
+    Held,
+    /// Free.
+    Freed,
+    /// The seat is marked as sold to another.
+    Yielded,
+    /// There was nothing to end.
+    Gone,
+    /// Redis has no map; one that is built later will be right.
+    Missing,
+}
+
+/// An attempt to pay for a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// For this reservation.
+    pub reservation: ReservationId,
+    /// By this user.
+    pub user: UserId,
+    /// For the seat at this place in the map.
+    pub position: u32,
+    /// Counts the attempts for this reservation, from 1.
+    pub number: i32,
+}
+
+/// A hold of a user's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// Its reservation.
+    pub reservation: ReservationId,
+    /// Whether it is being paid.
+    pub paying: bool,
+    /// Time left of it; while it is being paid, at least as long as that may take.
+    pub left: Duration,
+}
+
+/// What a sweep did and saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// Lapsed holds freed.
+    pub freed: u32,
+    /// Holds that live, those being paid included.
+    pub live: u32,
+    /// For the reconciler.
+    pub suspicious: Vec<Attempt>,
+}
+
+/// A seat as the map has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whose {
+    pub(super) position: u32,
+    /// F, H, P or S.
+    pub(super) state: u8,
+    /// Whose it is; none if it is free, or sold to one whom the map does not know.
+    pub(super) reservation: Option<ReservationId>,
+}
