@@ -10,6 +10,7 @@ use axum::extract::{FromRef, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::concert::{self, Concerts};
@@ -48,6 +49,8 @@ pub struct App {
     pub readiness: Arc<Readiness>,
     /// What must be finished before the end.
     pub tasks: TaskTracker,
+    /// Cancelled when a shutdown begins: streams, which would go on for ever, end then.
+    pub streams: CancellationToken,
 }
 
 /// The stores, and whether a shutdown has begun.
@@ -106,6 +109,7 @@ impl App {
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
             tasks,
+            streams: CancellationToken::new(),
         })
     }
 
@@ -124,8 +128,9 @@ impl App {
         router.layer(from_fn_with_state(Arc::clone(&self.readiness), say_goodbye))
     }
 
-    /// From now on not ready.
+    /// From now on not ready. Streams end; who comes again is sent elsewhere by the load balancer.
     pub fn begin_drain(&self) {
+        self.streams.cancel();
         self.readiness.draining.store(true, Ordering::SeqCst);
     }
 }

@@ -3,6 +3,7 @@
 
 mod envelope;
 mod error;
+mod events;
 mod extract;
 mod layers;
 mod not_modified;
@@ -10,6 +11,7 @@ mod rate;
 
 pub use envelope::{Success, success_body};
 pub use error::{ApiError, ErrorCode};
+pub use events::{COMMENT, EventSink, EventStream, event, event_stream};
 pub(crate) use extract::single_header;
 pub use extract::{BODY_LIMIT, Form, IdPath, Json, Query, User};
 pub use layers::{fallbacks, wrap};

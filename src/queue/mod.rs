@@ -25,7 +25,7 @@ pub use audit::QueueAudit;
 pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use http::router;
 pub(crate) use pass::invalid_token;
-pub use pass::{ActivePass, Presented};
+pub use pass::{ActivePass, Presented, Watching};
 pub use store::{Completion, Departure, Holdings, Rank, Standing};
 pub use token::{Claim, Signer};
 

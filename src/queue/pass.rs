@@ -28,6 +28,11 @@ pub struct Presented {
     pub queue: Arc<Queue>,
 }
 
+/// Likewise, for streams: the token is in the header, or in the query as `?token=`, since browsers' `EventSource` sends no
+/// headers.
+#[derive(Debug, Clone)]
+pub struct Watching(pub Presented);
+
 /// What the token says that a user has already, if it sends one and it is authentic.
 #[derive(Debug, Clone)]
 pub(super) struct Had(pub(super) Option<Claim>);
@@ -37,6 +42,13 @@ pub(super) struct Had(pub(super) Option<Claim>);
 pub struct ActivePass(pub Presented);
 
 impl Presented {
+    fn by(token: Option<&str>, queues: &Queues) -> Result<Self, ApiError> {
+        token
+            .and_then(|token| queues.signer.verify(token))
+            .and_then(|claim| queues.get(claim.queue).map(|queue| Self { claim, queue }))
+            .ok_or_else(invalid_token)
+    }
+
     /// Fails unless the token is for this queue.
     pub fn require_queue(&self, queue: QueueId) -> Result<(), ApiError> {
         if self.queue.id == queue {
@@ -54,13 +66,22 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let queues = Arc::<Queues>::from_ref(state);
-        let presented = single_header(&parts.headers, &TOKEN)
-            .and_then(|token| queues.signer.verify(token))
-            .and_then(|claim| queues.get(claim.queue).map(|queue| Self { claim, queue }))
-            .ok_or_else(invalid_token)?;
+        let presented = Self::by(single_header(&parts.headers, &TOKEN), &Arc::<Queues>::from_ref(state))?;
         Arc::<RateLimits>::from_ref(state).admit(presented.claim.user, &parts.method)?;
         Ok(presented)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Watching
+where
+    Arc<Queues>: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let in_query = || parts.uri.query()?.split('&').find_map(|field| field.strip_prefix("token="));
+        let token = single_header(&parts.headers, &TOKEN).or_else(in_query);
+        Presented::by(token, &Arc::<Queues>::from_ref(state)).map(Self)
     }
 }
 
