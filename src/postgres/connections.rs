@@ -2,8 +2,14 @@
 //! time-out, a client gone) nobody knows when it will answer, if ever, so it is closed; and no connection is waited for
 //! longer than its time when it comes back. sqlx' own pool waits without a limit there, which loses for good whatever
 //! connections a network swallows.
+//!
+//! Nor is a connection that is being made given up with the request that it is made for. In sqlx' pool the wait for a turn
+//! and the connecting share one time-out (sqlx#3132): after a restart of PostgreSQL under load, those whose turn comes late
+//! have no time left to connect, each gives up half-way, and the next begins anew, until the load ends. So turns are ours:
+//! who has one leaves the connecting to a task, and should it go away meanwhile, the next finds the connection idle.
 
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -12,7 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, PgPool, SqlStr};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Rows that are read ahead of who reads them.
 const AHEAD: usize = 16;
@@ -22,7 +28,9 @@ const AHEAD: usize = 16;
 #[derive(Debug, Clone)]
 pub struct Connections {
     pool: PgPool,
-    /// The longest to wait for one that comes back.
+    /// As many as the pool may have connections.
+    turns: Arc<Semaphore>,
+    /// The longest to wait for one, and for one that comes back.
     limit: Duration,
 }
 
@@ -30,6 +38,7 @@ pub struct Connections {
 #[derive(Debug)]
 pub(super) struct Loan {
     pub(super) connection: PoolConnection<sqlx::Postgres>,
+    turn: Option<OwnedSemaphorePermit>,
     limit: Duration,
     /// Whether it is in order again: unless this is set, it is closed.
     pub(super) answered: bool,
@@ -37,11 +46,20 @@ pub(super) struct Loan {
 
 impl Connections {
     pub(super) fn new(pool: PgPool, limit: Duration) -> Self {
-        Self { pool, limit }
+        let most = usize::try_from(pool.options().get_max_connections()).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { pool, turns: Arc::new(Semaphore::new(most)), limit }
     }
 
     pub(super) async fn lend(&self) -> Result<Loan, Error> {
-        Ok(Loan { connection: self.pool.acquire().await?, limit: self.limit, answered: false })
+        let lend = async {
+            let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::PoolClosed)?;
+            let pool = self.pool.clone();
+            // Dropping the handle does not stop the task.
+            let made = tokio::spawn(async move { (pool.acquire().await, turn) });
+            made.await.map_err(|_| Error::WorkerCrashed)
+        };
+        let (connection, turn) = tokio::time::timeout(self.limit, lend).await.map_err(|_| Error::PoolTimedOut)??;
+        Ok(Loan { connection: connection?, turn: Some(turn), limit: self.limit, answered: false })
     }
 }
 
@@ -50,7 +68,11 @@ impl Drop for Loan {
         if self.answered {
             // Not in sqlx' documentation, but public: what its own drop does, as a future that can be given up.
             let back = tokio::time::timeout(self.limit, self.connection.return_to_pool());
-            tokio::spawn(back);
+            let turn = self.turn.take();
+            tokio::spawn(async move {
+                let _ = back.await;
+                drop(turn);
+            });
         } else {
             self.connection.close_on_drop();
         }

@@ -28,6 +28,9 @@ pub static MIGRATOR: Migrator = sqlx::migrate!();
 /// How long the start waits for Postgres.
 const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 
+/// How long connecting may take, whoever waits for it: hashing a password costs a busy machine time.
+const CONNECTING: Duration = Duration::from_secs(3);
+
 /// Where Postgres is and how much may be asked of it.
 #[derive(Debug, Clone)]
 pub struct PostgresSettings {
@@ -163,7 +166,7 @@ fn pool(settings: &PostgresSettings, options: &PgConnectOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(settings.connections)
         .idle_timeout(None)
-        .acquire_timeout(settings.timeout)
+        .acquire_timeout(settings.timeout.max(CONNECTING))
         // One that has been idle is asked before it is trusted, and replaced if it does not answer soon enough to leave time
         // for that; a busy one is not, which would double its round trips.
         .test_before_acquire(false)

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use serde_json::Value;
+use sqlx::{Connection, PgConnection};
 
 use super::PRICE;
 use super::outage::assert_unavailable;
@@ -165,6 +166,46 @@ fn connections_to_postgres_that_are_swallowed_are_replaced() {
         let all = async || join_all((0..4).map(|_| app.pool().acquire())).await.iter().all(Result::is_ok);
         eventually("there are as many connections as before", WELL_AGAIN, all).await;
         assert_eq!(app.balance(1).await, PRICE);
+        app.audit().await;
+        drop(app);
+        servers.stop().await;
+    });
+}
+
+#[test]
+fn connections_are_made_however_many_wait_and_however_long_it_takes() {
+    block_on(async {
+        let servers = OwnServers::start().await;
+        let (database, redis) = (servers.servers.postgres.url(), servers.servers.redis.url());
+        let proxy = Proxy::before(&database).await;
+        let app = Arc::new(servers.app_at(&proxy.url(&database), &redis, &[]).await);
+        app.charge(1, PRICE).await.data();
+        proxy.delay_new(Duration::from_secs(5));
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'onsale'";
+        let mut past = PgConnection::connect(&database).await.unwrap();
+        sqlx::query(cut).execute(&mut past).await.unwrap();
+        let (answers, enough) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+        // One after the other, as people come: who is next in line then has little time left when its turn comes.
+        let calls = (0..128).map(|caller| {
+            let (app, answers, enough) = (app.clone(), answers.clone(), enough.clone());
+            async move {
+                tokio::time::sleep(Duration::from_millis(caller * 8)).await;
+                while !enough.load(Ordering::SeqCst) {
+                    if ask_balance(&app, 1).await.status == 200 {
+                        answers.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            }
+        });
+        let busy = tokio::spawn(at_once(calls.collect::<Vec<_>>()));
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(answers.load(Ordering::SeqCst), 0);
+        // By now everybody has waited for a turn before connecting can begin, and this is much of a request's patience.
+        proxy.delay_new(Duration::from_millis(700));
+        let going = async || answers.load(Ordering::SeqCst) > 1000;
+        eventually("the crowd is served", WELL_AGAIN, going).await;
+        enough.store(true, Ordering::SeqCst);
+        busy.await.unwrap();
         app.audit().await;
         drop(app);
         servers.stop().await;

@@ -1,7 +1,9 @@
-//! A network between a service and a store that can swallow what is sent: connections stay open, and nothing arrives.
+//! A network between a service and a store that can swallow what is sent: connections stay open, and nothing arrives. It can
+//! be slow to let new connections through.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -14,6 +16,8 @@ pub struct Proxy {
     address: SocketAddr,
     /// Counts the times that it was told to.
     swallowed: Arc<watch::Sender<u32>>,
+    /// Before anything goes over a new connection.
+    delay: Arc<Mutex<Duration>>,
     accept: JoinHandle<()>,
 }
 
@@ -25,21 +29,33 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let swallowed = Arc::new(watch::Sender::new(0));
         let times = swallowed.clone();
+        let delay = Arc::new(Mutex::new(Duration::ZERO));
+        let before = delay.clone();
         let accept = tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                let Ok(server) = TcpStream::connect(&to).await else { continue };
-                let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-                tokio::spawn(forward(from_client, to_server, times.subscribe()));
-                tokio::spawn(forward(from_server, to_client, times.subscribe()));
+                let (to, times, before) = (to.clone(), times.clone(), *before.lock().unwrap());
+                tokio::spawn(async move {
+                    tokio::time::sleep(before).await;
+                    let Ok(server) = TcpStream::connect(&to).await else { return };
+                    let ((from_client, to_client), (from_server, to_server)) =
+                        (client.into_split(), server.into_split());
+                    tokio::spawn(forward(from_client, to_server, times.subscribe()));
+                    tokio::spawn(forward(from_server, to_client, times.subscribe()));
+                });
             }
         });
-        Self { address, swallowed, accept }
+        Self { address, swallowed, delay, accept }
     }
 
     /// The store's address, by way of this proxy.
     pub fn url(&self, store: &str) -> String {
         store.replacen(host_and_port(store), &self.address.to_string(), 1)
+    }
+
+    /// From now on it takes so long until anything goes over a new connection.
+    pub fn delay_new(&self, delay: Duration) {
+        *self.delay.lock().unwrap() = delay;
     }
 
     /// From now on nothing arrives over the connections that there are.
