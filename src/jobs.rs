@@ -16,8 +16,8 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::payment::SUSPICIOUS_AGE;
 use crate::postgres;
+use crate::seat::UNDER_WAY;
 use crate::store_error::StoreError;
 
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
@@ -111,7 +111,7 @@ async fn sweep_seats(app: &App) -> Result<(), StoreError> {
     let programme = app.concerts.programme();
     let (mut live, mut outcome) = (0, Ok(()));
     for schedule in programme.schedules() {
-        let Some(sweep) = app.seats.sweep(schedule.id, SUSPICIOUS_AGE).await? else { continue };
+        let Some(sweep) = app.seats.sweep(schedule.id, UNDER_WAY).await? else { continue };
         live += sweep.live;
         for suspicious in sweep.suspicious {
             // One that cannot be reconciled now must not keep the other schedules' seats from being freed.

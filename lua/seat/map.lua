@@ -6,7 +6,8 @@
 --
 -- KEYS of every seat script, all under one hash tag:
 --   1 seats    STRING  one byte a seat, at the seat's position: F free, H held, P being paid, S sold
---   2 map      HASH    generation (absent: Redis has not got the map) and incarnation, version (counts changes), loading
+--   2 map      HASH    generation (absent: Redis has not got the map) and incarnation, version (counts changes), loading,
+--                      doubtful (until when payments may be under way that were lost with a former Redis, ms)
 --   3 holds    HASH    reservation -> record STATUS:position:user:deadline:attempt; deadline in ms, attempts to pay
 --   4 lapses   ZSET    reservation -> deadline, ms   the holds that can lapse
 --   5 by_seat  HASH    position -> reservation       whose seat it is now: held, being paid or sold

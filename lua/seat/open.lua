@@ -1,11 +1,12 @@
 -- seat.open: second half of building a map: marks what Postgres, asked since seat.load, says is sold, and opens it.
 -- KEYS: the schedule's (see map.lua)
--- ARGV: 1 nonce given to seat.load  2... position:reservation of each seat sold
+-- ARGV: 1 nonce given to seat.load  2 for how long payments may be under way that this map does not know, ms
+--       3... position:reservation of each seat sold
 -- Returns: {OPENED} | {OUTRUN}, another loading took over
 
 if redis.call('HGET', map, 'loading') ~= ARGV[1] then return { 'OUTRUN' } end
 local now = clock_ms()
-for i = 2, #ARGV - 1 do
+for i = 3, #ARGV - 1 do
   local position, reservation = string.match(ARGV[i], '^(%d+):(%d+)$')
   local sale, owner = read_hold(reservation), redis.call('HGET', by_seat, position)
   if sale and sale.status == 'R' then
@@ -22,6 +23,6 @@ for i = 2, #ARGV - 1 do
   end
 end
 redis.call('HDEL', map, 'loading')
-redis.call('HSET', map, 'generation', ARGV[1], 'incarnation', incarnation)
+redis.call('HSET', map, 'generation', ARGV[1], 'incarnation', incarnation, 'doubtful', string.format('%.0f', now + ARGV[2]))
 redis.call('HINCRBY', map, 'version', 1)
 return { 'OPENED' }

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 pub use http::router;
-pub use reconcile::SUSPICIOUS_AGE;
 pub use refund::{RefundError, Refunded};
 
 use crate::concert::Concerts;
@@ -139,7 +138,7 @@ impl Payments {
                 self.follow(presented, schedule, &attempt, outcome).await
             }
             // It may be that the money has moved and only Redis does not know yet.
-            Begun::Paying => self.replay(presented, reservation).await?.ok_or(PayError::InProgress),
+            Begun::Paying | Begun::Doubtful => self.replay(presented, reservation).await?.ok_or(PayError::InProgress),
             Begun::Lapsed => self.replay(presented, reservation).await?.ok_or(PayError::Lapsed),
             Begun::Sold | Begun::Unknown => {
                 let paid = self.replay(presented, reservation).await?.ok_or(PayError::NoReservation)?;

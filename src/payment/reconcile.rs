@@ -3,17 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Payments, store};
 use crate::ids::ScheduleId;
 use crate::queue::{Claim, Holdings, Presented, Queue};
 use crate::seat::{Attempt, Outcome};
 use crate::store_error::StoreError;
-
-/// From which age a payment is looked into. Longer than any that is well can take: waiting for a connection and for the
-/// statement are bounded at less than 2 s each.
-pub const SUSPICIOUS_AGE: Duration = Duration::from_secs(5);
 
 impl Payments {
     /// Brings one suspicious attempt to its end: sold, or free if it was refunded since, or held again as before.

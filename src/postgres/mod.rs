@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
@@ -84,9 +83,16 @@ impl Postgres {
         let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&options)).await;
         let first = first.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
         first.map_err(ConnectError::Unreachable)?.close().await.map_err(ConnectError::Unreachable)?;
-        // The others are made beforehand, as far as they can be.
-        let all = (0..settings.connections).map(|_| pool.acquire());
-        tokio::spawn(join_all(all.collect::<Vec<_>>()));
+        // The others are made beforehand, as far as they can be; one at a time, so that the first statements need not wait
+        // for all of them.
+        let (beforehand, connections) = (pool.clone(), settings.connections);
+        tokio::spawn(async move {
+            let mut made = Vec::new();
+            for _ in 0..connections {
+                let Ok(connection) = beforehand.acquire().await else { break };
+                made.push(connection);
+            }
+        });
         let gate = Arc::new(Gate::new(settings.connections.saturating_add(settings.queue)));
         let timeout = settings.timeout;
         Ok(Self { connections: Connections::new(pool, timeout), gate, timeout })

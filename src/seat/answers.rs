@@ -68,6 +68,8 @@ pub enum Begun {
     Sold,
     /// The hold has lapsed or was given up.
     Lapsed,
+    /// Not known, or ended; but Redis was lost just now, and a payment that it has forgotten may be under way.
+    Doubtful,
     /// Not this user's, or not known.
     Unknown,
 }

@@ -1,5 +1,5 @@
 //! The seats of a schedule: the plan (what there is, from Postgres, unchanging) and the map (who has what now, in Redis).
-//! Owns the `{schedule:…}` keys, the scripts `lua/seat/*` and Postgres' table `concert_seat`.
+//! Owns the `{schedule:…}` keys, the scripts `lua/seat/*` and Postgres' tables `concert_seat` and `seat_map`.
 //!
 //! The map is a ration card, not the truth: Postgres says what is sold. A map that Redis does not have, or has lost, is
 //! built from Postgres before anything is answered from it.
@@ -35,6 +35,11 @@ const LOAD_TRIES: u32 = 8;
 /// What a call waits at most, times its number of tries, before it builds a map again that did not stay: instances that
 /// outrun each other would do so again.
 const OUTRUN_PAUSE: Duration = Duration::from_millis(20);
+
+/// Longer than anything that is well can be under way: waiting for a connection and for the statement are bounded at less
+/// than 2 s each. A payment of this age is looked into; a map that was built again knows after this time all that was
+/// under way before.
+pub const UNDER_WAY: Duration = Duration::from_secs(5);
 
 /// The seats of all schedules.
 #[derive(Debug)]
@@ -199,8 +204,10 @@ impl Seats {
         let plan = board.plan(&self.postgres).await?;
         let nonce = uuid::Uuid::new_v4().simple().to_string();
         if store::load(&self.redis, &board.keys, &nonce, plan.all_free()).await? {
+            let again = store::count_building(&self.postgres, board.schedule).await?;
+            let doubt = if again { UNDER_WAY } else { Duration::ZERO };
             let sold = store::sales(&self.postgres, board.schedule).await?;
-            store::open(&self.redis, &board.keys, &nonce, &sold).await?;
+            store::open(&self.redis, &board.keys, &nonce, doubt, &sold).await?;
             tracing::info!(schedule.id = %board.schedule, sold = sold.len(), "the seat map was built from Postgres");
         }
         Ok(())

@@ -59,9 +59,15 @@ pub(super) async fn load(redis: &Redis, keys: &ScheduleKeys, nonce: &str, states
     }
 }
 
-pub(super) async fn open(redis: &Redis, keys: &ScheduleKeys, nonce: &str, sold: &[Attempt]) -> Result<(), StoreError> {
+pub(super) async fn open(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    nonce: &str,
+    doubt: Duration,
+    sold: &[Attempt],
+) -> Result<(), StoreError> {
     let sold: Vec<String> = sold.iter().map(|sale| format!("{}:{}", sale.position, sale.reservation)).collect();
-    let mut reply = redis.run(OPEN.on(keys).arg(nonce).arg(sold)).await?;
+    let mut reply = redis.run(OPEN.on(keys).arg(nonce).arg(millis(doubt)).arg(sold)).await?;
     let word: String = reply.take()?;
     // Outrun by another loading: the caller will find its map, or try again.
     if matches!(word.as_str(), "OPENED" | "OUTRUN") { Ok(()) } else { Err(reply.unexpected(&word)) }
@@ -151,6 +157,7 @@ pub(super) async fn begin_payment(
         "PAYING" => Ok(Some(Begun::Paying)),
         "SOLD" => Ok(Some(Begun::Sold)),
         "LAPSED" => Ok(Some(Begun::Lapsed)),
+        "DOUBTFUL" => Ok(Some(Begun::Doubtful)),
         "UNKNOWN" => Ok(Some(Begun::Unknown)),
         word => Err(reply.unexpected(word)),
     }
@@ -249,6 +256,17 @@ pub(super) async fn plan(postgres: &Postgres, schedule: ScheduleId) -> Result<Pl
         .into_iter()
         .filter_map(|row| Some(Seat { id: row.id.try_into().ok()?, number: row.number, price: Won(row.price) }));
     Ok(Plan::new(seats.collect()))
+}
+
+/// Counts a building of the map; returns whether it was built before.
+pub(super) async fn count_building(postgres: &Postgres, schedule: ScheduleId) -> Result<bool, StoreError> {
+    let count = sqlx::query_scalar!(
+        "INSERT INTO seat_map AS had (concert_schedule_id, built) VALUES ($1, 1)
+         ON CONFLICT (concert_schedule_id) DO UPDATE SET built = had.built + 1 RETURNING built",
+        schedule.get()
+    )
+    .fetch_one(postgres.pool());
+    Ok(postgres.timed("seat.count_building", count).await? > 1)
 }
 
 /// The seats that are sold, as the attempts that paid for them.

@@ -137,7 +137,7 @@ impl World {
         if self.budget.refund == 0 { is_true(*state) } else { self.at_rest(state).is_none_or(is_true) }
     }
 
-    fn has_lost(&self, state: &State) -> bool {
+    pub fn has_lost(&self, state: &State) -> bool {
         state.went_back || state.left.loss < self.budget.loss
     }
 

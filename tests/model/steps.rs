@@ -226,7 +226,8 @@ impl World {
 
     /// What a request is told that finds nothing to be paid.
     fn replay(&self, state: &mut State, id: usize, why: Option<Refusal>) {
-        let doubt = self.fences.doubt_when_young && why == Some(Refusal::NotFound) && !state.went_back;
+        let is_denial = matches!(why, Some(Refusal::NotFound | Refusal::Lapsed));
+        let doubt = self.fences.doubt_when_young && is_denial && self.has_lost(state);
         if matches!(find(&state.postgres, id), Found::Paid | Found::Refunded) {
             state.told[id].paid();
         } else if let Some(why) = why.filter(|_| !(doubt && is_under_way(state, id))) {

@@ -51,8 +51,8 @@ pub struct Fences {
     pub refund_marked: bool,
     /// A map that another Redis opened is told apart by its incarnation, and compared with Postgres before it answers.
     pub told_apart: bool,
-    /// Not in the program as it is. After a loss, "no such reservation" is said only when no statement from before it can
-    /// be under way any more (the map is older than a statement can get); until then 503.
+    /// In a map built again, "no such reservation" and "lapsed" are said only when no statement from before can be under way
+    /// any more (the map is older than a statement can get); until then "in progress".
     pub doubt_when_young: bool,
 }
 
@@ -77,7 +77,7 @@ impl Fences {
         refund_fenced: true,
         refund_marked: true,
         told_apart: true,
-        doubt_when_young: false,
+        doubt_when_young: true,
     };
 }
 

@@ -34,6 +34,23 @@ fn begin_payment_is_for_the_holder_once_and_in_time() {
         assert_eq!(seats.begin(1, 11).await, ["LAPSED"]);
         seats.assert_ended(1, 11, "L").await;
         assert_eq!(seats.states().await, "FFS");
+        seats.fail_over();
+        seats.load("b", "FFF").await;
+        seats.open_in_doubt("b", 60_000, &[(2, 10)]).await;
+        assert_eq!(seats.begin(1, 99).await, ["DOUBTFUL"], "it may have been lost while it was being paid");
+        assert_eq!(seats.begin(1, 11).await, ["DOUBTFUL"], "likewise, and this map is from before");
+        assert_eq!(seats.begin(1, 10).await, ["SOLD"]);
+        seats.hold(2, 20, 1).await;
+        assert_eq!(seats.begin(1, 20).await, ["UNKNOWN"], "another's for sure");
+        assert_eq!(seats.begin(2, 20).await[0], "BEGUN");
+        seats.fail_over();
+        seats.load("c", "FFF").await;
+        seats.open_in_doubt("c", 1, &[(2, 10)]).await;
+        pass(3).await;
+        assert_eq!(
+            (seats.begin(1, 99).await, seats.begin(1, 11).await),
+            (vec!["UNKNOWN".into()], vec!["LAPSED".into()])
+        );
         seats.assert_said_all("seat.begin_payment");
     });
 }

@@ -47,9 +47,13 @@ impl SeatBench {
     }
 
     pub async fn open(&self, nonce: &str, sold: &[(u64, u64)]) -> Vec<String> {
+        self.open_in_doubt(nonce, 0, sold).await
+    }
+
+    pub async fn open_in_doubt(&self, nonce: &str, doubt: u64, sold: &[(u64, u64)]) -> Vec<String> {
         let sold: Vec<String> =
             sold.iter().map(|(position, reservation)| format!("{position}:{reservation}")).collect();
-        let args: Vec<&str> = [nonce].into_iter().chain(sold.iter().map(String::as_str)).collect();
+        let args: Vec<&str> = [nonce, &doubt.to_string()].into_iter().chain(sold.iter().map(String::as_str)).collect();
         self.run("open", &args).await
     }
 
