@@ -40,6 +40,7 @@ fn begin_payment_is_for_the_holder_once_and_in_time() {
         assert_eq!(seats.begin(1, 99).await, ["DOUBTFUL"], "it may have been lost while it was being paid");
         assert_eq!(seats.begin(1, 11).await, ["DOUBTFUL"], "likewise, and this map is from before");
         assert_eq!(seats.begin(1, 10).await, ["SOLD"]);
+        seats.hold_ttl = 60_000;
         seats.hold(2, 20, 1).await;
         assert_eq!(seats.begin(1, 20).await, ["UNKNOWN"], "another's for sure");
         assert_eq!(seats.begin(2, 20).await[0], "BEGUN");

@@ -53,7 +53,8 @@ impl SeatBench {
     pub async fn open_in_doubt(&self, nonce: &str, doubt: u64, sold: &[(u64, u64)]) -> Vec<String> {
         let sold: Vec<String> =
             sold.iter().map(|(position, reservation)| format!("{position}:{reservation}")).collect();
-        let args: Vec<&str> = [nonce, &doubt.to_string()].into_iter().chain(sold.iter().map(String::as_str)).collect();
+        let doubt = doubt.to_string();
+        let args: Vec<&str> = [nonce, &doubt].into_iter().chain(sold.iter().map(String::as_str)).collect();
         self.run("open", &args).await
     }
 

@@ -21,13 +21,14 @@ const SHOWS_WITHIN: Duration = Duration::from_millis(250);
 
 /// What a client may be told while Redis forgets what it was told. None of it is a fault of ours (500), and all of it
 /// tells the client what to do next.
-const EXPECTED: [&str; 7] = [
+const EXPECTED: [&str; 8] = [
     "SEAT_TAKEN",
     "HOLD_LIMIT",
     "TOKEN_EXPIRED",
     "TOKEN_NOT_ACTIVE",
     "RESERVATION_NOT_FOUND",
     "RESERVATION_EXPIRED",
+    "PAYMENT_IN_PROGRESS",
     "UNAVAILABLE",
 ];
 
