@@ -28,6 +28,8 @@ impl Queues {
         let (asked, with_crowd) = (Instant::now(), glimpse.is_wanted());
         let Some(step) = store::promote(&self.redis, queue, with_crowd).await? else {
             self.progress.remove(&queue.id);
+            // Those whose places are lost must claim them, so nobody may be told of them any more.
+            glimpse.clear();
             return Ok(false);
         };
         step.admissions.record(queue);
