@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::estimate::{Outlook, WaitSeconds};
 use super::snapshot::Glimpse;
@@ -58,11 +58,11 @@ impl Queues {
     pub(super) fn about(&self, queue: &Queue) -> About {
         let measured = self.glimpse(queue.id).measured();
         let rate = Some(queue.settings.admit_per_second);
-        let outlook = Outlook { measured, rate, opens_in: std::time::Duration::ZERO };
+        let outlook = Outlook { measured, rate, opens_in: Duration::ZERO };
         About { outlook, sold_out: self.sold_out(queue) }
     }
 
-    /// Whether there is nothing left to be let in for.
+    /// Whether there is nothing left to be let in for. Of a queue that there is this is not known yet.
     pub(super) fn sold_out(&self, queue: &Queue) -> bool {
         self.get(queue.id).is_none()
     }
@@ -80,7 +80,7 @@ impl Queues {
                 outcome = outcome.and(told.map(|_| ()));
             }
         }
-        if self.sighting_runs.fetch_add(1, Ordering::Relaxed) % PRUNE_EVERY == 0 {
+        if self.sighting_runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
             self.sightings.prune(|queue| self.get(queue).map(|queue| queue.settings.waiting_ttl));
         }
         outcome
