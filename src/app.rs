@@ -88,7 +88,9 @@ impl App {
         let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
 
         let signer = Signer::new(settings.token_key.expose());
-        let queues = Queues::start(redis.clone(), postgres.clone(), signer, service.queue.into()).await?;
+        let queues = Queues::start(redis.clone(), postgres.clone(), signer, service.queue.into())
+            .await?
+            .with_max_streams(service.max_streams);
         let queues = Arc::new(queues);
         let concerts = Arc::new(Concerts::start(postgres.clone(), service.time_zone).await?);
         let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
@@ -131,6 +133,7 @@ impl App {
     /// From now on not ready. Streams end; who comes again is sent elsewhere by the load balancer.
     pub fn begin_drain(&self) {
         self.streams.cancel();
+        self.queues.end_streams();
         self.readiness.draining.store(true, Ordering::SeqCst);
     }
 }

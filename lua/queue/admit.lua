@@ -46,7 +46,8 @@ local function let_in(heads, now, active_ttl, waiting_ttl, report)
   if #changed > 0 then
     redis.call('ZADD', active, unpack(expiries))
     redis.call('HSET', tokens, unpack(changed))
-    redis.call('ZREM', waiting, unpack(heads))
+    redis.call('HINCRBY', state, 'let_in', #changed / 2)
+    for i = 1, #changed, 2 do quit_waiting(changed[i]) end
   end
   return #changed / 2
 end

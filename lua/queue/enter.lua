@@ -22,7 +22,7 @@ elseif expires <= now then
   redis.call('ZREM', ended, user)
   token = { place = string.format('%.0f', redis.call('HINCRBY', state, 'places', 1)), entered = now }
   redis.call('HSET', tokens, user, format_token('W', token, now))
-  redis.call('ZADD', waiting, token.place, user)
+  join_waiting(user, token.place)
   issued = 1
 end
 

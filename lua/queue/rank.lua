@@ -2,7 +2,7 @@
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 user  2 place  3 waiting ttl, ms
 -- Returns: {UNOPENED}, open it first | {WAITING, rank from 0, expiry in ms if not seen again}
---        | {ACTIVE, expiry in ms} | {EXPIRED} | {COMPLETED} | {LOST, ms since Redis lost it at the latest} | {UNKNOWN}
+--        | {ACTIVE, expiry in ms, ms left} | {EXPIRED} | {COMPLETED} | {LOST, ms since Redis lost it at the latest} | {UNKNOWN}
 
 local user, place, waiting_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
 if not is_open() then return { 'UNOPENED' } end
@@ -12,6 +12,6 @@ if word == 'WAITING' then
   redis.call('HSET', tokens, user, format_token('W', token, now))
   return { word, redis.call('ZRANK', waiting, user), now + waiting_ttl }
 end
-if word == 'ACTIVE' then return { word, time } end
+if word == 'ACTIVE' then return { word, time, time - now } end
 if word == 'LOST' then return { word, time } end
 return { word }

@@ -13,6 +13,6 @@ local now = math.floor(now_us / 1000)
 if standing(user, place, now, waiting_ttl) ~= 'LOST' then return { 'KNOWN' } end
 redis.call('ZREM', ended, user)
 redis.call('HSET', tokens, user, format_token('W', { place = place, entered = now }, now))
-redis.call('ZADD', waiting, place, user)
+join_waiting(user, place)
 local report = admit(now_us, cap, rate, active_ttl, waiting_ttl, limit)
 return { 'RESTORED', report.expired, report.abandoned, unpack(report.waits) }

@@ -13,13 +13,16 @@
 --   6 state    HASH  places (the last place given), level and refilled (the token bucket), reaped (the reaper's cursor),
 --                    admitted (the greatest place let in); of the last opening: incarnation, opened (when, ms), before
 --                    (the place before its first), window (ms in which lost places may be claimed), calm (until when
---                    nobody is let in, ms)
+--                    nobody is let in, ms); since then: let_in (how many were), left (how many that waited have ended
+--                    otherwise)
+--   7 crowd    STRING a bit of each order given since the last opening, from before + 1 on: whether it waits
+-- An order at or below `before`, given back from a former Redis, has no bit.
 -- STATUS: W waiting, A active, C completed (it paid), E ended otherwise.
 
-local waiting, active, tokens, ended, holding, state = unpack(KEYS)
+local waiting, active, tokens, ended, holding, state, crowd = unpack(KEYS)
 local incarnation = ARGV[#ARGV]
-local opening = redis.call('HMGET', state, 'incarnation', 'opened')
-local opened = tonumber(opening[2] or 0)
+local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before')
+local opened, before = tonumber(opening[2] or 0), tonumber(opening[3] or 0)
 
 local function is_open()
   return opening[1] == incarnation
@@ -49,9 +52,32 @@ local function format_token(status, token, seen)
   return string.format('%s:%s:%.0f:%.0f', status, token.place, token.entered, seen)
 end
 
+-- Says in the crowd whether who has this order waits.
+local function mark(order, bit)
+  local index = tonumber(order) - before - 1
+  if index >= 0 then redis.call('SETBIT', crowd, string.format('%.0f', index), bit) end
+end
+
+-- Takes a user out of those who wait, if it is among them.
+local function quit_waiting(user)
+  local order = redis.call('ZSCORE', waiting, user)
+  if not order then return false end
+  redis.call('ZREM', waiting, user)
+  mark(order, 0)
+  return true
+end
+
+-- Puts a user among those who wait, in its order. This and `quit_waiting` are the only ways in and out, so that the crowd
+-- tells what the sorted set tells.
+local function join_waiting(user, order)
+  quit_waiting(user)
+  redis.call('ZADD', waiting, order, user)
+  mark(order, 1)
+end
+
 -- Frees the place or slot of a user's token; its record stays a while, to say what became of it.
 local function end_token(user, token, status, now)
-  redis.call('ZREM', waiting, user)
+  if quit_waiting(user) then redis.call('HINCRBY', state, 'left', 1) end
   redis.call('ZREM', active, user)
   redis.call('HDEL', holding, user)
   if token then

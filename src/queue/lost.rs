@@ -121,6 +121,7 @@ impl Queues {
             return if *could { Ok(()) } else { Err(does_not_stay(queue)) };
         }
         self.passes.clear();
+        self.glimpse(queue.id).clear();
         let outcome = self.try_open(queue).await;
         opened.insert(queue.id, (Instant::now(), outcome.is_ok()));
         outcome

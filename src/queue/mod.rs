@@ -8,14 +8,20 @@ mod audit;
 mod directory;
 mod estimate;
 mod http;
+mod hub;
+mod lately;
 mod lost;
 mod pass;
 mod promote;
 mod records;
+mod sightings;
+mod snapshot;
 mod store;
 mod token;
+mod view;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,9 +39,12 @@ use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::store_error::StoreError;
+use hub::Hub;
 use lost::{Asked, Losses};
 use pass::PassCache;
 use records::Progress;
+use sightings::Sightings;
+use snapshot::Glimpse;
 
 /// All queues.
 #[derive(Debug)]
@@ -48,7 +57,14 @@ pub struct Queues {
     passes: PassCache,
     losses: Losses,
     progress: DashMap<QueueId, Progress>,
+    glimpses: DashMap<QueueId, Arc<Glimpse>>,
+    sightings: Sightings,
+    sighting_runs: AtomicU64,
+    hub: Hub,
 }
+
+/// The most streams of events at a time, unless said otherwise.
+pub const MAX_STREAMS: u32 = 20_000;
 
 impl Queues {
     /// Reads which queues there are. `defaults` serve where a queue has no setting of its own.
@@ -68,7 +84,17 @@ impl Queues {
             passes: PassCache::default(),
             losses: Losses::default(),
             progress: DashMap::new(),
+            glimpses: DashMap::new(),
+            sightings: Sightings::default(),
+            sighting_runs: AtomicU64::new(0),
+            hub: Hub::new(MAX_STREAMS),
         })
+    }
+
+    /// With at most so many streams of events at a time.
+    #[must_use]
+    pub fn with_max_streams(self, most: u32) -> Self {
+        Self { hub: Hub::new(most), ..self }
     }
 
     /// Reads the queues again, after a change of the programme.
@@ -106,10 +132,12 @@ impl Queues {
             match store::enter(&self.redis, queue, user).await? {
                 Asked::Answer(store::Entry { place, waits, admissions }) => {
                     admissions.record(queue);
+                    let claim = Claim { queue: queue.id, user, place };
                     if waits {
                         self.losses.somebody_waits(queue.id);
+                        self.sightings.confirm(&claim);
                     }
-                    return Ok(self.signer.sign(&Claim { queue: queue.id, user, place }));
+                    return Ok(self.signer.sign(&claim));
                 }
                 _ => self.open(queue).await?,
             }
@@ -117,12 +145,13 @@ impl Queues {
         Err(lost::does_not_stay(queue))
     }
 
-    /// What has become of a token, and how many are before it.
+    /// What has become of a token, and how many are before it, as Redis says.
     pub async fn rank(&self, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
         let rank = self.ask(queue, claim, || store::rank(&self.redis, queue, claim)).await?;
         if matches!(rank, Rank::Waiting { .. }) {
             self.losses.somebody_waits(queue.id);
         }
+        self.learn(queue, claim, &rank);
         Ok(rank)
     }
 
@@ -159,6 +188,7 @@ impl Queues {
     pub async fn leave(&self, queue: &Queue, claim: &Claim) -> Result<Departure, StoreError> {
         let departure = self.ask(queue, claim, || store::leave(&self.redis, queue, claim)).await?;
         self.passes.forget(claim);
+        self.sightings.forget(claim);
         Ok(departure)
     }
 

@@ -1,5 +1,7 @@
 //! The scheduler's steps. Any number of instances may take them at once: each step is one script.
 
+use std::time::Instant;
+
 use super::{Queue, Queues, records, store};
 use crate::store_error::StoreError;
 
@@ -22,11 +24,16 @@ impl Queues {
 
     /// One bounded step for one queue; whether there is more to do at once.
     pub async fn promote_step(&self, queue: &Queue) -> Result<bool, StoreError> {
-        let Some(step) = store::promote(&self.redis, queue).await? else {
+        let glimpse = self.glimpse(queue.id);
+        let (asked, with_crowd) = (Instant::now(), glimpse.is_wanted());
+        let Some(step) = store::promote(&self.redis, queue, with_crowd).await? else {
             self.progress.remove(&queue.id);
+            // Those whose places are lost must claim them, so nobody may be told of them any more.
+            glimpse.clear();
             return Ok(false);
         };
         step.admissions.record(queue);
+        glimpse.learn(asked, &step.crowd, with_crowd);
         self.progress.insert(queue.id, step.progress);
         if step.progress.waiting > 0 {
             self.losses.somebody_waits(queue.id);

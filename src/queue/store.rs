@@ -1,11 +1,12 @@
 //! The queue's only script calls.
 
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::directory::{Queue, QueueSettings};
 use super::lost::{Asked, PLACES_A_EPOCH};
 use super::records::Progress;
+use super::snapshot::Crowd;
 use super::token::Claim;
 use crate::ids::{ScheduleId, UserId};
 use crate::redis::{Call, Redis, Reply, Script, millis};
@@ -32,6 +33,9 @@ static LEAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.leave", &[TOKEN, include_str!("../../lua/queue/leave.lua")]));
 static COMPLETE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.complete", &[TOKEN, include_str!("../../lua/queue/complete.lua")]));
+
+static SEE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("queue.see", &[TOKEN, include_str!("../../lua/queue/see.lua")]));
 
 /// How many may be let in, and reaped, on the way of one entering.
 const ENTER_LIMIT: u32 = 64;
@@ -105,6 +109,8 @@ pub enum Rank {
     Active {
         /// Milliseconds since 1970 by Redis' clock.
         expires_ms: i64,
+        /// Time left.
+        left: Duration,
     },
     /// Its time is over, or it left.
     Expired,
@@ -158,6 +164,17 @@ pub(super) struct Step {
     pub(super) active: u32,
     pub(super) more: bool,
     pub(super) admissions: Admissions,
+    /// Who waits, if that was wanted, and how many came and went.
+    pub(super) crowd: Crowd,
+}
+
+/// What has become of a token that was seen, or where it stands if nobody but Redis can tell.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fate {
+    /// It is this.
+    Known(Rank),
+    /// Redis does not know its place.
+    Lost,
 }
 
 /// For how long after a loss a token may claim its place: as long as it could have lived unseen.
@@ -195,11 +212,12 @@ pub(super) async fn enter(redis: &Redis, queue: &Queue, user: UserId) -> Result<
     }
 }
 
-pub(super) async fn promote(redis: &Redis, queue: &Queue) -> Result<Option<Step>, StoreError> {
+/// `with_crowd`: whether to bring along who waits.
+pub(super) async fn promote(redis: &Redis, queue: &Queue, with_crowd: bool) -> Result<Option<Step>, StoreError> {
     let call = admission_args(PROMOTE.on(&queue.keys), &queue.settings).arg(STEP_LIMIT);
     // As long as a place may be claimed, what became of it must be known.
     let call = call.arg(millis(claim_window(&queue.settings).max(ENDED_RETENTION)));
-    let mut reply = redis.run(call).await?;
+    let mut reply = redis.run(call.arg(u8::from(with_crowd))).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "UNOPENED" => Ok(None),
@@ -207,8 +225,17 @@ pub(super) async fn promote(redis: &Redis, queue: &Queue) -> Result<Option<Step>
             let (waiting, active) = (reply.take()?, reply.take()?);
             let (expired, abandoned, more) = (reply.take()?, reply.take()?, reply.take()?);
             let progress = Progress { admitted: reply.parse()?, waiting };
+            let crowd = Crowd {
+                now_ms: reply.take()?,
+                before: reply.parse()?,
+                early: reply.take()?,
+                let_in: reply.take()?,
+                left: reply.take()?,
+                first_byte: reply.take()?,
+                bytes: reply.take()?,
+            };
             let admissions = Admissions { issued: 0, expired, abandoned, waits_ms: reply.rest()? };
-            Ok(Some(Step { progress, active, more, admissions }))
+            Ok(Some(Step { progress, active, more, admissions, crowd }))
         }
         word => Err(reply.unexpected(word)),
     }
@@ -273,12 +300,56 @@ pub(super) async fn rank(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<
     let reply = redis.run(claim_args(&RANK, queue, claim)).await?;
     asked(reply, |word, reply| match word {
         "WAITING" => Ok(Rank::Waiting { ahead: reply.take()?, expires_ms: reply.take()? }),
-        "ACTIVE" => Ok(Rank::Active { expires_ms: reply.take()? }),
+        "ACTIVE" => {
+            let (expires_ms, left) = (reply.take()?, Duration::from_millis(reply.take()?));
+            Ok(Rank::Active { expires_ms, left })
+        }
         "EXPIRED" => Ok(Rank::Expired),
         "COMPLETED" => Ok(Rank::Completed),
         "UNKNOWN" => Ok(Rank::Unknown),
         word => Err(reply.unexpected(word)),
     })
+}
+
+/// Tells Redis of at most a thousand tokens when they were seen; returns what has become of those that do not wait any
+/// more, and where those stand that have no bit in the crowd. None if Redis does not know the queue.
+pub(super) async fn see(
+    redis: &Redis,
+    queue: &Queue,
+    seen: &[(Claim, Instant)],
+) -> Result<Option<Vec<(Claim, Fate)>>, StoreError> {
+    let sightings = seen.iter().map(|(claim, at)| format!("{}:{}:{}", claim.user, claim.place, millis(at.elapsed())));
+    let sightings: Vec<String> = sightings.collect();
+    let waiting_ttl = millis(queue.settings.waiting_ttl);
+    let mut reply = redis.run(SEE.on(&queue.keys).arg(waiting_ttl).arg(&sightings)).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "UNOPENED" => Ok(None),
+        "SEEN" => {
+            let fates: Vec<String> = reply.rest()?;
+            let read = |text: &String| fate(queue, text).ok_or_else(|| reply.unexpected(text));
+            fates.iter().map(read).collect::<Result<_, _>>().map(Some)
+        }
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+/// Reads `user:place:WORD:number:number`.
+fn fate(queue: &Queue, text: &str) -> Option<(Claim, Fate)> {
+    let mut fields = text.split(':');
+    let claim = Claim { queue: queue.id, user: fields.next()?.parse().ok()?, place: fields.next()?.parse().ok()? };
+    let (word, number): (_, i64) = (fields.next()?, fields.next()?.parse().ok()?);
+    let last: u64 = fields.next()?.parse().ok()?;
+    let fate = match word {
+        "WAITING" => Fate::Known(Rank::Waiting { ahead: number.try_into().ok()?, expires_ms: last.try_into().ok()? }),
+        "ACTIVE" => Fate::Known(Rank::Active { expires_ms: number, left: Duration::from_millis(last) }),
+        "EXPIRED" => Fate::Known(Rank::Expired),
+        "COMPLETED" => Fate::Known(Rank::Completed),
+        "UNKNOWN" => Fate::Known(Rank::Unknown),
+        "LOST" => Fate::Lost,
+        _ => return None,
+    };
+    Some((claim, fate))
 }
 
 pub(super) async fn check(

@@ -37,6 +37,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, MetricsError> {
     }
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("queue_wait_seconds".to_owned()), &WAIT_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("queue_estimate_error_seconds".to_owned()), &WAIT_BUCKETS)?
         .set_buckets(&CALL_BUCKETS)?
         .build_recorder();
     let handle = recorder.handle();
@@ -77,6 +78,11 @@ fn describe() {
     describe_counter!("queue_promoted_total", "Tokens let in.");
     describe_counter!("queue_expired_total", "Tokens ended by their time, active or waiting.");
     describe_histogram!("queue_wait_seconds", "From entering to being active.");
+    describe_histogram!(
+        "queue_estimate_error_seconds",
+        "How far a real wait was from the range that was told first; 0 within it."
+    );
+    describe_gauge!("queue_streams", "Streams of queue events that are open.");
     describe_counter!("seat_holds_total", "Holds asked for, by outcome.");
     describe_gauge!("seat_holds_live", "Holds that live, those being paid included.");
     describe_counter!("payments_total", "Payments asked for, by outcome.");

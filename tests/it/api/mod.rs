@@ -1,8 +1,10 @@
 //! Every call of the contract and every failure code, as an outside client would try them.
 
 mod concert;
+mod events;
 mod http;
 mod idempotency;
+mod lately;
 mod once;
 mod outage;
 mod overload;

@@ -77,14 +77,53 @@ impl QueueBench {
         }
     }
 
+    /// Without what it says of the crowd, which is what the keys say.
     pub async fn promote(&self) -> Vec<String> {
-        let [cap, rate, active, waiting] = self.admission();
-        let (limit, retention) = (self.limit.to_string(), self.retention.to_string());
-        let mut reply = self.run("promote", &[&cap, &rate, &active, &waiting, &limit, &retention]).await;
+        let mut reply = self.step(false).await;
         if reply[0] == "STEPPED" {
             assert_eq!(reply.remove(6), self.one("HGET state admitted").await);
+            let crowd: Vec<String> = reply.drain(6..13).collect();
+            assert_eq!(crowd[1..], self.counts().await);
         }
         reply
+    }
+
+    /// The place before the first, how many wait up to that, how many were let in, how many have left, and no crowd.
+    async fn counts(&self) -> Vec<String> {
+        let mut counts = self.ask("HMGET state before let_in left").await;
+        let early = self.one(&format!("ZCOUNT waiting -inf {}", counts[0])).await;
+        counts.insert(1, early);
+        counts.extend(["0".to_owned(), String::new()]);
+        counts
+    }
+
+    /// All that a step says; with the crowd only if its bytes are no more than 127.
+    pub async fn step(&self, with_crowd: bool) -> Vec<String> {
+        let [cap, rate, active, waiting] = self.admission();
+        let (limit, retention) = (self.limit.to_string(), self.retention.to_string());
+        let with_crowd = u8::from(with_crowd).to_string();
+        self.run("promote", &[&cap, &rate, &active, &waiting, &limit, &retention, &with_crowd]).await
+    }
+
+    /// Tokens that were seen, as user, place and so many ms ago.
+    pub async fn see(&self, seen: &[(u64, u64, u64)]) -> Vec<String> {
+        let seen: Vec<String> = seen.iter().map(|(user, place, age)| format!("{user}:{place}:{age}")).collect();
+        let waiting_ttl = self.waiting_ttl.to_string();
+        let args: Vec<&str> = std::iter::once(&waiting_ttl).chain(&seen).map(String::as_str).collect();
+        self.run("see", &args).await
+    }
+
+    /// The orders that have their bit set, all of them.
+    pub async fn crowd(&self) -> Vec<u64> {
+        let before: u64 = self.one("HGET state before").await.parse().unwrap();
+        let mut orders = Vec::new();
+        let bits: u64 = self.one("STRLEN crowd").await.parse::<u64>().unwrap() * 8;
+        for bit in 0..bits {
+            if self.one(&format!("GETBIT crowd {bit}")).await == "1" {
+                orders.push(before + 1 + bit);
+            }
+        }
+        orders
     }
 
     pub async fn rank(&self, user: u64, place: u64) -> Vec<String> {

@@ -9,6 +9,7 @@ mod proxy;
 mod servers;
 mod stores;
 mod wait;
+mod watch;
 
 pub use app::{Answer, TestApp, schedule, serve_settings, user};
 pub use ask::LARGEST_BODY;
@@ -19,3 +20,4 @@ pub use proxy::Proxy;
 pub use servers::{ONSALE, block_on, servers};
 pub use stores::{WAITING, WalletLock};
 pub use wait::{SLACK, at_once, eventually};
+pub use watch::{Event, Events};

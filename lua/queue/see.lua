@@ -1,0 +1,31 @@
+-- queue.see: tokens that were seen by an instance that did not ask Redis then. Those that wait count as seen at that time;
+-- who has ended stays ended. Tells of those that do not wait any more what they are.
+-- KEYS: the queue's (see token.lua)
+-- ARGV: 1 waiting ttl, ms  2... user:place:ms since it was seen of each
+-- Returns: {UNOPENED}, open it first
+--        | {SEEN, of each but those that wait and are in the crowd: user:place:WAITING:rank from 0:expiry in
+--          ms if not seen again,
+--          user:place:ACTIVE:expiry in ms:ms left, or user:place:EXPIRED|COMPLETED|LOST|UNKNOWN:0:0...}
+
+if not is_open() then return { 'UNOPENED' } end
+local waiting_ttl = tonumber(ARGV[1])
+local now = clock_ms()
+local reply = { 'SEEN' }
+for i = 2, #ARGV - 1 do
+  local user, place, age = string.match(ARGV[i], '^(%d+):(%d+):(%d+)$')
+  local word, expires, token = standing(user, place, now, waiting_ttl)
+  local number, left = 0, 0
+  if word == 'WAITING' then
+    if now - age > token.seen then redis.call('HSET', tokens, user, format_token('W', token, now - age)) end
+    -- Without a bit nobody else can tell its rank.
+    if tonumber(redis.call('ZSCORE', waiting, user) or 0) > before then
+      word = nil
+    else
+      number, left = redis.call('ZRANK', waiting, user) or 0, math.max(token.seen, now - age) + waiting_ttl
+    end
+  elseif word == 'ACTIVE' then
+    number, left = expires, expires - now
+  end
+  if word then reply[#reply + 1] = string.format('%s:%s:%s:%.0f:%.0f', user, place, word, number, left) end
+end
+return reply

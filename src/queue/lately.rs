@@ -1,0 +1,123 @@
+//! What this instance can tell without asking Redis, as of a moment ago; and how Redis learns whom it has seen so.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::estimate::{Outlook, WaitSeconds};
+use super::snapshot::Glimpse;
+use super::store::{self, Fate};
+use super::view::About;
+use super::{Claim, Queue, QueueId, Queues, Rank};
+use crate::store_error::StoreError;
+
+/// The most tokens that Redis is told of in one call.
+pub(super) const PAGE: usize = 1000;
+
+/// How many runs of the job go by from one pruning to the next.
+const PRUNE_EVERY: u64 = 20;
+
+impl Queue {
+    /// What orders a token among those who wait; none if that is not known.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "who is drawn has another order than its place")]
+    pub(super) fn order_of(&self, claim: &Claim) -> Option<u64> {
+        Some(claim.place)
+    }
+}
+
+impl Queues {
+    /// What has become of a token, as of the last second: if it waits, the snapshot says so, and this instance has seen
+    /// it not long ago, Redis is told later. Who was not seen here asks Redis, which alone knows whether it has left.
+    pub(super) async fn rank_lately(&self, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
+        if let Some(rank) = self.waiting_lately(queue, claim) {
+            return Ok(rank);
+        }
+        if let Some((expires_ms, left)) = self.passes.recall_expiry(claim) {
+            return Ok(Rank::Active { expires_ms, left });
+        }
+        self.rank(queue, claim).await
+    }
+
+    fn waiting_lately(&self, queue: &Queue, claim: &Claim) -> Option<Rank> {
+        let snapshot = self.glimpse(queue.id).fresh()?;
+        if !self.sightings.within(claim, queue.settings.waiting_ttl / 2) {
+            return None;
+        }
+        let ahead = snapshot.ahead(queue.order_of(claim)?)?;
+        self.sightings.note(claim);
+        self.losses.somebody_waits(queue.id);
+        Some(Rank::Waiting { ahead, expires_ms: snapshot.expiry(queue.settings.waiting_ttl) })
+    }
+
+    /// What this instance knows of a queue.
+    pub(super) fn glimpse(&self, queue: QueueId) -> Arc<Glimpse> {
+        self.glimpses.entry(queue).or_default().clone()
+    }
+
+    /// What there is to say of a queue.
+    pub(super) fn about(&self, queue: &Queue) -> About {
+        let measured = self.glimpse(queue.id).measured();
+        let rate = Some(queue.settings.admit_per_second);
+        let outlook = Outlook { measured, rate, opens_in: Duration::ZERO };
+        About { outlook, sold_out: self.sold_out(queue) }
+    }
+
+    /// Whether there is nothing left to be let in for. Of a queue that there is this is not known yet.
+    pub(super) fn sold_out(&self, queue: &Queue) -> bool {
+        self.get(queue.id).is_none()
+    }
+
+    /// Tells Redis whom this instance has seen.
+    pub async fn tell_sightings(&self) -> Result<(), StoreError> {
+        let mut outcome = Ok(());
+        for queue in self.all() {
+            let seen = self.sightings.take(queue.id);
+            for page in seen.chunks(PAGE) {
+                let told = self.see(&queue, page).await;
+                if !matches!(told, Ok(Some(_))) {
+                    self.sightings.put_back(page);
+                }
+                outcome = outcome.and(told.map(|_| ()));
+            }
+        }
+        if self.sighting_runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
+            self.sightings.prune(|queue| self.get(queue).map(|queue| queue.settings.waiting_ttl));
+        }
+        outcome
+    }
+
+    /// Tells Redis of at most a page of tokens; returns those whose place it does not know, or none if it does not know
+    /// the queue.
+    pub(super) async fn see(&self, queue: &Queue, seen: &[(Claim, Instant)]) -> Result<Option<Vec<Claim>>, StoreError> {
+        let Some(fates) = store::see(&self.redis, queue, seen).await? else { return Ok(None) };
+        let mut lost = Vec::new();
+        for (claim, fate) in fates {
+            match fate {
+                Fate::Known(rank) => self.learn(queue, &claim, &rank),
+                Fate::Lost => lost.push(claim),
+            }
+        }
+        Ok(Some(lost))
+    }
+
+    /// Takes what Redis has just said of a token.
+    pub(super) fn learn(&self, queue: &Queue, claim: &Claim, rank: &Rank) {
+        self.passes.learn_rank(claim, rank);
+        if let Rank::Active { left, .. } = rank
+            && let Some((told_at, told)) = self.sightings.told(claim)
+        {
+            // It has been active as long as its time is short of the whole.
+            let active_for = queue.settings.active_ttl.saturating_sub(*left);
+            let waited = told_at.elapsed().saturating_sub(active_for);
+            let error = told.error(waited);
+            metrics::histogram!("queue_estimate_error_seconds", "queue" => queue.name.clone()).record(error);
+        }
+        self.sightings.learn(claim, rank);
+        self.hub.learn(self, claim, rank);
+    }
+
+    /// Remembers what a token was told of its wait.
+    pub(super) fn told(&self, claim: &Claim, wait: Option<WaitSeconds>) {
+        self.sightings.tell(claim, wait);
+    }
+}

@@ -1,0 +1,72 @@
+//! What is told of a token: the rank's answer, and the events' data.
+
+use chrono::{DateTime, SecondsFormat};
+use serde::Serialize;
+
+use super::estimate::{self, Outlook, WaitSeconds};
+use super::pass::invalid_token;
+use super::{Queue, Rank};
+use crate::http::ApiError;
+use crate::redis::millis;
+
+/// What is told.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RankView {
+    pub(super) status: &'static str,
+    /// From 0; `null` unless waiting.
+    rank: Option<u64>,
+    ahead: u64,
+    /// `null` once the token has ended, and where nothing can be said.
+    pub(super) estimated_wait_seconds: Option<WaitSeconds>,
+    pub(super) poll_after_millis: u64,
+    /// When the token ends: an active one at the latest, a waiting one unless it is seen again; `null` once ended.
+    expires_at: Option<String>,
+}
+
+/// What there is to say of the queue.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About {
+    pub(super) outlook: Outlook,
+    /// Whether there is nothing left to be let in for.
+    pub(super) sold_out: bool,
+}
+
+impl RankView {
+    pub(super) fn new(rank: Rank, queue: &Queue, about: &About) -> Result<Self, ApiError> {
+        let ahead = if let Rank::Waiting { ahead, .. } = rank { ahead } else { 0 };
+        let poll_after = estimate::poll_after(ahead, &queue.settings, rand::random());
+        let ended = |status| Self {
+            status,
+            rank: None,
+            ahead: 0,
+            estimated_wait_seconds: None,
+            poll_after_millis: millis(poll_after),
+            expires_at: None,
+        };
+        match rank {
+            Rank::Waiting { ahead, expires_ms } => {
+                let wait = || about.outlook.wait(ahead, &queue.settings);
+                Ok(Self {
+                    rank: Some(ahead),
+                    ahead,
+                    estimated_wait_seconds: if about.sold_out { None } else { wait() },
+                    expires_at: rfc3339(expires_ms),
+                    ..ended(if about.sold_out { "SOLD_OUT" } else { "WAITING" })
+                })
+            }
+            Rank::Active { expires_ms, .. } => Ok(Self {
+                estimated_wait_seconds: Some(WaitSeconds { low: 0, high: 0 }),
+                expires_at: rfc3339(expires_ms),
+                ..ended("ACTIVE")
+            }),
+            Rank::Expired => Ok(ended("EXPIRED")),
+            Rank::Completed => Ok(ended("COMPLETED")),
+            Rank::Unknown => Err(invalid_token()),
+        }
+    }
+}
+
+fn rfc3339(ms: i64) -> Option<String> {
+    DateTime::from_timestamp_millis(ms).map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
