@@ -3,9 +3,11 @@
 mod concert;
 mod http;
 mod idempotency;
+mod many;
 mod once;
 mod outage;
 mod overload;
+mod own;
 mod payment;
 mod queue;
 mod refund;

@@ -7,6 +7,7 @@ mod admit;
 mod bench;
 mod load;
 mod lost;
+mod many;
 mod payment;
 mod queue;
 mod queues;
