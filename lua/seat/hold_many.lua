@@ -23,9 +23,13 @@ local ttl, most, limit = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 -- the first row on.
 local function best(states, many)
   local wanted, first = string.rep('F', many), 1
+  -- So many free ones in a row, though perhaps over a row's end: the rows before them need no look.
+  local hit = string.find(states, wanted, 1, true)
   for length in string.gmatch(ARGV[4], '%d+') do
-    local row = string.sub(states, first, first + length - 1)
-    local from = string.find(row, wanted, 1, true)
+    if not hit then break end
+    local last = first + length - 1
+    local row = hit <= last and string.sub(states, first, last)
+    local from = row and string.find(row, wanted, 1, true)
     if from then
       local at = 1
       while true do
@@ -42,7 +46,8 @@ local function best(states, many)
       for i = 0, many - 1 do chosen[#chosen + 1] = string.format('%d', first + from - 2 + i) end
       return chosen
     end
-    first = first + length
+    if row then hit = string.find(states, wanted, last + 1, true) end
+    first = last + 1
   end
   local chosen, at = {}, 0
   while #chosen < many do

@@ -19,7 +19,7 @@ use dashmap::DashMap;
 
 pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Outcome, Released, Sweep};
 pub use audit::MapAudit;
-pub use board::FreeList;
+pub use board::{FreeList, SeatMap};
 pub use http::router;
 pub use plan::{Plan, Seat};
 
@@ -109,6 +109,13 @@ impl Seats {
         let asking = board.ask();
         let look = self.on_map(&board, || store::look(&self.redis, &board.keys, asking.known())).await?;
         board.learn(asking, &plan, look)
+    }
+
+    /// All seats and what each is now, rendered.
+    pub async fn seat_map(&self, schedule: ScheduleId) -> Result<Arc<SeatMap>, StoreError> {
+        let list = self.free_list(schedule).await?;
+        let board = self.board(schedule);
+        board.map(&*board.plan(&self.postgres).await?, &list)
     }
 
     /// Takes a seat for a while; none if the schedule has no such seat.

@@ -105,10 +105,15 @@ fn the_best_of_a_large_hall_are_found_in_no_time() {
         let hall = format!("{}{}", "FS".repeat(9990), "F".repeat(20));
         let seats = SeatBench::of(&hall).await;
         let rows = ["20"; 1000].join(" ");
-        let begun = seats.now_us().await;
-        assert_eq!(seats.best(1, "1 2", &rows).await, ["19980", "19981"]);
-        let took = seats.now_us().await - begun;
-        assert!(took < 50_000, "{took} us");
+        // The best of several tries: a machine that is busy with other tests is slow at times.
+        let mut fastest = i64::MAX;
+        for user in 1..=8 {
+            let begun = seats.now_us().await;
+            let best = seats.best(user, &format!("{} {}", user * 10, user * 10 + 1), &rows).await;
+            fastest = fastest.min(seats.now_us().await - begun);
+            assert_eq!(best, [19_978 + 2 * user, 19_979 + 2 * user].map(|position| position.to_string()));
+        }
+        assert!(fastest < 10_000, "{fastest} us");
     });
 }
 
