@@ -96,8 +96,14 @@ impl App {
         let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
         let ids = Arc::new(ReservationIds::new(postgres.clone()));
         let tasks = TaskTracker::new();
-        let reservations =
-            Reservations::new(concerts.clone(), queues.clone(), seats.clone(), ids.clone(), service.max_holds_per_user);
+        let reservations = Reservations::new(
+            postgres.clone(),
+            concerts.clone(),
+            queues.clone(),
+            seats.clone(),
+            ids.clone(),
+            service.max_holds_per_user,
+        );
         let payments =
             Payments::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), ids, tasks.clone());
         Ok(Self {

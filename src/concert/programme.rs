@@ -26,6 +26,8 @@ pub struct Concert {
 pub struct Schedule {
     /// Its id.
     pub id: ScheduleId,
+    /// The concert whose evening it is.
+    pub concert: ConcertId,
     /// The venue's date.
     pub date: NaiveDate,
     /// The queue that serves its concert.

@@ -28,11 +28,11 @@ pub(super) async fn programme(postgres: &Postgres) -> Result<Programme, StoreErr
         of_concert.entry(row.concert_id).or_default().push((row.id, row.date));
     }
     let concerts = concerts.into_iter().filter_map(|row| {
-        let queue = QueueId(row.queue_id);
+        let (concert, queue) = (row.id.try_into().ok()?, QueueId(row.queue_id));
         let schedules = of_concert.remove(&row.id).unwrap_or_default().into_iter();
-        let schedules =
-            schedules.filter_map(|(id, date)| Some(Arc::new(Schedule { id: id.try_into().ok()?, date, queue })));
-        Some(Concert { id: row.id.try_into().ok()?, title: row.title, queue, schedules: schedules.collect() })
+        let schedules = schedules
+            .filter_map(|(id, date)| Some(Arc::new(Schedule { id: id.try_into().ok()?, concert, date, queue })));
+        Some(Concert { id: concert, title: row.title, queue, schedules: schedules.collect() })
     });
     Ok(Programme::new(revision, concerts))
 }

@@ -192,6 +192,11 @@ impl Queues {
         Ok(departure)
     }
 
+    /// The schedules in which a user of this queue may hold seats.
+    pub async fn holding(&self, queue: &Queue, user: UserId) -> Result<Vec<ScheduleId>, StoreError> {
+        store::holding(&self.redis, queue, user).await
+    }
+
     /// Ends a token that has paid; while seats are held under it, with the last of them.
     pub async fn complete(&self, queue: &Queue, claim: &Claim, holdings: &Holdings) -> Result<Completion, StoreError> {
         let completion = self.ask(queue, claim, || store::complete(&self.redis, queue, claim, holdings)).await?;

@@ -31,6 +31,8 @@ static CHECK: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.check", &[TOKEN, include_str!("../../lua/queue/check.lua")]));
 static LEAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.leave", &[TOKEN, include_str!("../../lua/queue/leave.lua")]));
+static HOLDING: LazyLock<Script> =
+    LazyLock::new(|| Script::new("queue.holding", &[TOKEN, include_str!("../../lua/queue/holding.lua")]));
 static COMPLETE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.complete", &[TOKEN, include_str!("../../lua/queue/complete.lua")]));
 
@@ -401,6 +403,13 @@ pub(super) async fn complete(
         "GONE" => Ok(Completion::Gone),
         word => Err(reply.unexpected(word)),
     })
+}
+
+/// The schedules in which a user may hold seats.
+pub(super) async fn holding(redis: &Redis, queue: &Queue, user: UserId) -> Result<Vec<ScheduleId>, StoreError> {
+    let mut reply = redis.run(HOLDING.on(&queue.keys).arg(user.get())).await?;
+    let word: String = reply.take()?;
+    if word == "HOLDING" { Ok(schedules(&reply.take::<String>()?)) } else { Err(reply.unexpected(&word)) }
 }
 
 fn schedules(list: &str) -> Vec<ScheduleId> {

@@ -1,20 +1,27 @@
 //! The reservations' calls.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, post};
+use axum::routing::{delete, get, post};
+use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
-use super::{Held, HoldError, Reservations};
-use crate::http::{ApiError, ErrorCode, Json, RateLimits, Success};
+use super::{GiveUpError, Held, HeldMany, HoldError, Reservation, Reservations, Status};
+use crate::http::{ApiError, ErrorCode, IdPath, Json, RateLimits, Success};
 use crate::idempotency::{Answer, Call, Claim, Idempotency, IdempotencyKey};
-use crate::ids::{ReservationId, ScheduleId, SeatId};
+use crate::ids::{self, ConcertId, ReservationId, ScheduleId, SeatId};
+use crate::money::Won;
 use crate::queue::{Presented, Queues};
+use crate::seat::Wanted;
 
-/// `/api/v1/reservations/concert`, and leaving the queue, which gives up what is held.
+/// The most seats that are held at once.
+const MOST_AT_ONCE: usize = 20;
+
+/// `/api/v1/reservations…`, and leaving the queue, which gives up what is held.
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -23,7 +30,12 @@ where
     Arc<RateLimits>: FromRef<S>,
     Arc<Reservations>: FromRef<S>,
 {
-    Router::new().route("/api/v1/reservations/concert", post(hold)).route("/api/v1/queues/token", delete(leave))
+    Router::new()
+        .route("/api/v1/reservations/concert", post(hold))
+        .route("/api/v1/reservations/concert/batch", post(hold_many))
+        .route("/api/v1/reservations", get(own))
+        .route("/api/v1/reservations/{reservationId}", get(one).delete(give_up))
+        .route("/api/v1/queues/token", delete(leave))
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, Serialize)]
@@ -60,9 +72,98 @@ async fn hold(
     let run = async move |claim: Arc<Claim>| {
         require_active(&queues, &presented).await?;
         let held = take(&reservations, &presented, request).await;
-        settle(&reservations, &presented, request, &claim, held).await
+        let new: Vec<_> = held.iter().filter(|held| held.is_new).map(|held| held.reservation).collect();
+        let schedule = request.concert_schedule_id;
+        settle(&reservations, &presented, schedule, &claim, &new, held.map(HoldView::from)).await
     };
     Ok(idempotency.answer(keyed, run).await?.into_response())
+}
+
+/// One of two forms: these seats, or so many of the best.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HoldManyRequest {
+    concert_schedule_id: ScheduleId,
+    concert_seat_ids: Option<Vec<SeatId>>,
+    count: Option<usize>,
+    best_available: Option<bool>,
+}
+
+impl HoldManyRequest {
+    fn wanted(&self) -> Result<Wanted, ApiError> {
+        let wanted = match (&self.concert_seat_ids, self.count, self.best_available) {
+            (Some(seats), None, None) => Wanted::Seats(seats.clone()),
+            (None, Some(count), Some(true)) => Wanted::Best(count),
+            _ => {
+                let message = "Send either concertSeatIds, or count and bestAvailable: true.";
+                return Err(ApiError::invalid(message));
+            }
+        };
+        if !(1..=MOST_AT_ONCE).contains(&wanted.count()) {
+            return Err(ApiError::invalid(format!("From 1 to {MOST_AT_ONCE} seats can be held at once.")));
+        }
+        if let Wanted::Seats(seats) = &wanted
+            && seats.iter().collect::<HashSet<_>>().len() < seats.len()
+        {
+            return Err(ApiError::invalid("A seat is named twice."));
+        }
+        Ok(wanted)
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HoldManyView {
+    reservations: Vec<SeatHoldView>,
+    expires_at: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeatHoldView {
+    reservation_id: ReservationId,
+    concert_seat_id: SeatId,
+}
+
+/// As [`hold`], of several seats. Its keys are those of [`hold`]: the requests differ, so their keys must.
+async fn hold_many(
+    State(reservations): State<Arc<Reservations>>,
+    State(queues): State<Arc<Queues>>,
+    State(idempotency): State<Arc<Idempotency>>,
+    presented: Presented,
+    key: IdempotencyKey,
+    body: Result<Json<HoldManyRequest>, ApiError>,
+) -> Result<Response, ApiError> {
+    let request = body.and_then(|Json(request)| request.wanted().map(|wanted| (request, wanted)));
+    let (request, wanted) = match request {
+        Ok(request) => request,
+        Err(error) => return Err(require_active(&queues, &presented).await.err().unwrap_or(error)),
+    };
+    let schedule = request.concert_schedule_id;
+    let Some(keyed) = key.on(presented.claim.user, Call::Hold, &request)? else {
+        require_active(&queues, &presented).await?;
+        let held = take_many(&reservations, &presented, schedule, &wanted).await?;
+        return Ok(Success(HoldManyView::from(held)).into_response());
+    };
+    let run = async move |claim: Arc<Claim>| {
+        require_active(&queues, &presented).await?;
+        let held = take_many(&reservations, &presented, schedule, &wanted).await;
+        let new = held.as_ref().map(|held| held.new.clone()).unwrap_or_default();
+        settle(&reservations, &presented, schedule, &claim, &new, held.map(HoldManyView::from)).await
+    };
+    Ok(idempotency.answer(keyed, run).await?.into_response())
+}
+
+async fn take_many(
+    reservations: &Reservations,
+    pass: &Presented,
+    schedule: ScheduleId,
+    wanted: &Wanted,
+) -> Result<HeldMany, ApiError> {
+    let held = reservations.hold_many(pass, schedule, wanted).await;
+    let outcome = held.as_ref().map_or_else(HoldError::outcome, |_| "held");
+    metrics::counter!("seat_holds_total", "outcome" => outcome).increment(wanted.count() as u64);
+    Ok(held?)
 }
 
 async fn require_active(queues: &Queues, presented: &Presented) -> Result<(), ApiError> {
@@ -76,26 +177,80 @@ async fn take(reservations: &Reservations, pass: &Presented, request: HoldReques
     Ok(held?)
 }
 
-/// Stores the answer. Redis gave the hold before; where another request's answer was first, it goes back.
-async fn settle(
+/// Stores the answer. Redis gave what is new before; where another request's answer was first, it goes back.
+async fn settle<T: Serialize>(
     reservations: &Reservations,
     pass: &Presented,
-    request: HoldRequest,
+    schedule: ScheduleId,
     claim: &Claim,
-    held: Result<Held, ApiError>,
+    new: &[ReservationId],
+    held: Result<T, ApiError>,
 ) -> Result<Answer, ApiError> {
-    let new = held.as_ref().ok().filter(|held| held.is_new).copied();
-    let answer = claim.settle(held.map(HoldView::from)).await;
-    if let Some(held) = new {
-        let is_ours = match &answer {
-            Ok(answer) => answer.is(&HoldView::from(held)),
-            Err(error) => error.code() != ErrorCode::IdempotencyKeyReused,
-        };
-        if !is_ours {
-            reservations.release(request.concert_schedule_id, pass.claim.user, held.reservation).await?;
-        }
+    let ours = Answer::to_be_kept(&held);
+    let answer = claim.settle(held).await;
+    let is_ours = match &answer {
+        Ok(answer) => ours.is_some_and(|ours| answer.says_what(&ours)),
+        Err(error) => error.code() != ErrorCode::IdempotencyKeyReused,
+    };
+    if !is_ours {
+        reservations.release_all(schedule, pass.claim.user, new).await?;
     }
     answer
+}
+
+#[derive(Debug, Serialize)]
+struct OwnView {
+    reservations: Vec<ReservationView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReservationView {
+    reservation_id: ReservationId,
+    concert_id: ConcertId,
+    concert_schedule_id: ScheduleId,
+    concert_seat_id: SeatId,
+    section: String,
+    row: String,
+    seat_number: i32,
+    price: Won,
+    status: &'static str,
+    expires_at: Option<String>,
+}
+
+/// Takes any authentic token: who has paid has none that is active any more.
+async fn own(
+    State(reservations): State<Arc<Reservations>>,
+    presented: Presented,
+) -> Result<Success<OwnView>, ApiError> {
+    let own = reservations.own(&presented).await?;
+    Ok(Success(OwnView { reservations: own.into_iter().map(ReservationView::from).collect() }))
+}
+
+async fn one(
+    State(reservations): State<Arc<Reservations>>,
+    presented: Presented,
+    IdPath(id): IdPath<ids::Reservation>,
+) -> Result<Success<ReservationView>, ApiError> {
+    let found = reservations.find(presented.claim.user, id).await?;
+    Ok(Success(found.ok_or_else(no_reservation)?.into()))
+}
+
+async fn give_up(
+    State(reservations): State<Arc<Reservations>>,
+    presented: Presented,
+    IdPath(id): IdPath<ids::Reservation>,
+) -> Result<Success<()>, ApiError> {
+    reservations.give_up(presented.claim.user, id).await?;
+    Ok(Success(()))
+}
+
+fn no_reservation() -> ApiError {
+    ApiError::new(ErrorCode::ReservationNotFound, "You have no such reservation.")
+}
+
+fn rfc3339(ms: i64) -> Option<String> {
+    DateTime::from_timestamp_millis(ms).map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
 async fn leave(State(reservations): State<Arc<Reservations>>, presented: Presented) -> Result<Success<()>, ApiError> {
@@ -105,6 +260,37 @@ async fn leave(State(reservations): State<Arc<Reservations>>, presented: Present
 impl From<Held> for HoldView {
     fn from(held: Held) -> Self {
         Self { reservation_id: held.reservation }
+    }
+}
+
+impl From<HeldMany> for HoldManyView {
+    fn from(held: HeldMany) -> Self {
+        let view = |(seat, reservation)| SeatHoldView { reservation_id: reservation, concert_seat_id: seat };
+        Self { reservations: held.seats.into_iter().map(view).collect(), expires_at: rfc3339(held.expires_ms) }
+    }
+}
+
+impl From<Reservation> for ReservationView {
+    fn from(own: Reservation) -> Self {
+        let (status, expires_ms) = match own.status {
+            Status::Held { expires_ms } => ("HELD", Some(expires_ms)),
+            Status::Paying { expires_ms } => ("PAYING", Some(expires_ms)),
+            Status::Confirmed => ("CONFIRMED", None),
+            Status::Expired => ("EXPIRED", None),
+            Status::Cancelled => ("CANCELLED", None),
+        };
+        Self {
+            reservation_id: own.id,
+            concert_id: own.concert,
+            concert_schedule_id: own.schedule,
+            concert_seat_id: own.seat,
+            section: own.section,
+            row: own.row,
+            seat_number: own.number,
+            price: own.price,
+            status,
+            expires_at: expires_ms.and_then(rfc3339),
+        }
     }
 }
 
@@ -137,6 +323,20 @@ impl From<HoldError> for ApiError {
                 Ok(()) => Self::internal("an active token was found inactive"),
             },
             HoldError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<GiveUpError> for ApiError {
+    fn from(error: GiveUpError) -> Self {
+        match error {
+            GiveUpError::NoReservation => no_reservation(),
+            GiveUpError::Paying => {
+                Self::new(ErrorCode::PaymentInProgress, "A request is paying for it now; it cannot be given up.")
+            }
+            GiveUpError::Paid => Self::new(ErrorCode::ReservationExpired, "It is paid; have it refunded instead."),
+            GiveUpError::Lapsed => Self::new(ErrorCode::ReservationExpired, "The hold has lapsed."),
+            GiveUpError::Store(error) => error.into(),
         }
     }
 }

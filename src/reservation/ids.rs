@@ -60,6 +60,21 @@ impl ReservationIds {
         first.ok_or_else(|| StoreError::Unexpected { store: "postgres", source: "reservation ids have run out".into() })
     }
 
+    /// Several such ids.
+    pub async fn take_many(&self, schedule: ScheduleId, many: usize) -> Result<Vec<ReservationId>, StoreError> {
+        let mut taken = Vec::with_capacity(many);
+        while taken.len() < many {
+            match self.take(schedule).await {
+                Ok(id) => taken.push(id),
+                Err(error) => {
+                    self.stock(schedule).unused().append(&mut taken);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(taken)
+    }
+
     /// Returns an id that was certainly not used.
     pub fn give_back(&self, schedule: ScheduleId, id: ReservationId) {
         self.stock(schedule).unused().push(id);

@@ -1,17 +1,22 @@
-//! Reservations up to the payment: temporary holds, taken and given up. Owns Postgres' table `reservation_block`; the
-//! holds themselves are in the seat map.
+//! Reservations up to the payment: temporary holds, taken and given up; and a user's own, what it has bought too. Owns
+//! Postgres' table `reservation_block`; the holds themselves are in the seat map.
 
 mod http;
 mod ids;
+mod many;
+mod own;
 mod store;
 
 use std::sync::Arc;
 
 pub use http::router;
 pub use ids::ReservationIds;
+pub use many::HeldMany;
+pub use own::{GiveUpError, Reservation, Status};
 
 use crate::concert::Concerts;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
+use crate::postgres::Postgres;
 use crate::queue::{Departure, Presented, Queues, Standing};
 use crate::seat::{Hold, HoldTerms, Released, Seats};
 use crate::store_error::StoreError;
@@ -19,6 +24,7 @@ use crate::store_error::StoreError;
 /// Holds, and what they need.
 #[derive(Debug)]
 pub struct Reservations {
+    postgres: Postgres,
     concerts: Arc<Concerts>,
     queues: Arc<Queues>,
     seats: Arc<Seats>,
@@ -65,13 +71,14 @@ impl Reservations {
     /// At most `most_holds` a user and schedule.
     #[must_use]
     pub fn new(
+        postgres: Postgres,
         concerts: Arc<Concerts>,
         queues: Arc<Queues>,
         seats: Arc<Seats>,
         ids: Arc<ReservationIds>,
         most_holds: u32,
     ) -> Self {
-        Self { concerts, queues, seats, ids, most_holds }
+        Self { postgres, concerts, queues, seats, ids, most_holds }
     }
 
     /// Holds a seat for the user of an active token, for the queue's time; the same seat again, the same reservation.
@@ -79,10 +86,7 @@ impl Reservations {
     /// Refused in one round trip to Redis, taken in two: the second keeps the token alive to the hold's end, and finds out
     /// whether it is still active. Should it not be, the seat goes back.
     pub async fn hold(&self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<Held, HoldError> {
-        let upcoming = self.concerts.upcoming(schedule).ok_or(HoldError::NoSchedule)?;
-        if upcoming.queue != pass.queue.id {
-            return Err(HoldError::WrongQueue);
-        }
+        self.require_open(pass, schedule)?;
         let user = pass.claim.user;
         let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
         let id = self.ids.take(schedule).await?;
@@ -106,6 +110,12 @@ impl Reservations {
             return Err(HoldError::NotActive(standing));
         }
         Ok(Held { reservation: held, is_new: held == id })
+    }
+
+    /// Fails unless seats of this schedule may be held under this token.
+    fn require_open(&self, pass: &Presented, schedule: ScheduleId) -> Result<(), HoldError> {
+        let upcoming = self.concerts.upcoming(schedule).ok_or(HoldError::NoSchedule)?;
+        if upcoming.queue == pass.queue.id { Ok(()) } else { Err(HoldError::WrongQueue) }
     }
 
     /// Gives up a hold; one that is being paid stays.

@@ -37,12 +37,58 @@ pub enum Hold {
     NoSeat,
 }
 
+/// How holding several went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldMany {
+    /// All of them are the user's.
+    Held {
+        /// Each seat's position, and under which reservation it is held.
+        seats: Vec<(u32, ReservationId)>,
+        /// When the first of them lapses, in milliseconds since 1970 by Redis' clock.
+        expires_ms: i64,
+    },
+    /// One of them is held or sold to someone else, or there are not as many.
+    Taken,
+    /// The user would hold more than one may.
+    Limit,
+    /// The map has not got all of these positions.
+    NoSeat,
+}
+
+/// A reservation as the map has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its id.
+    pub reservation: ReservationId,
+    /// What has become of it.
+    pub status: HoldStatus,
+    /// Its seat's place in the map.
+    pub position: u32,
+    /// When it lapses, or would, in milliseconds since 1970 by Redis' clock.
+    pub expires_ms: i64,
+}
+
+/// What has become of a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldStatus {
+    /// It is held.
+    Held,
+    /// It is being paid.
+    Paying,
+    /// It is paid.
+    Sold,
+    /// It has lapsed, was given up or refunded.
+    Ended,
+}
+
 /// How giving up a hold went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Released {
     /// The seat is free.
     Released,
-    /// It had ended before.
+    /// It was given up before.
+    GivenUp,
+    /// It had ended otherwise.
     Lapsed,
     /// It is being paid.
     Paying,

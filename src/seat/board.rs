@@ -1,5 +1,5 @@
-//! What an instance knows of a schedule's seats: the plan, and the list of free seats, rendered once a change rather than
-//! once a request.
+//! What an instance knows of a schedule's seats: the plan, and the lists of free and of all seats, each rendered once a
+//! change rather than once a request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,7 @@ use super::plan::Plan;
 use super::store;
 use crate::http::success_body;
 use crate::ids::{ScheduleId, SeatId};
+use crate::money::Won;
 use crate::postgres::Postgres;
 use crate::redis::ScheduleKeys;
 use crate::store_error::StoreError;
@@ -31,6 +32,7 @@ pub(super) struct Board {
     /// Counts this instance's own changes, so that its next answer shows them.
     changes: AtomicU64,
     list: ArcSwapOption<FreeList>,
+    map: ArcSwapOption<SeatMap>,
     refreshing: Mutex<()>,
     loading: Mutex<()>,
 }
@@ -44,9 +46,20 @@ pub struct FreeList {
     pub body: Bytes,
     /// Its entity tag, from its content, and so the same on every instance.
     pub etag: String,
+    states: Bytes,
     known: Known,
     asked: Instant,
     changes: u64,
+}
+
+/// All seats of a schedule at some moment.
+#[derive(Debug)]
+pub struct SeatMap {
+    /// The answer of `GET …/seat-map`.
+    pub body: Bytes,
+    /// Its entity tag, from its content, and so the same on every instance.
+    pub etag: String,
+    known: Known,
 }
 
 /// What was known when the list was asked for.
@@ -75,6 +88,33 @@ struct SeatView {
     seat_number: i32,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MapView<'a> {
+    concert_schedule_id: ScheduleId,
+    seats: Vec<MapSeatView<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MapSeatView<'a> {
+    concert_seat_id: SeatId,
+    section: &'a str,
+    row: &'a str,
+    seat_number: i32,
+    price: Won,
+    status: &'static str,
+}
+
+/// A seat's state, in the contract's words.
+fn status(state: Option<u8>) -> &'static str {
+    match state {
+        Some(b'F') => "FREE",
+        Some(b'S') => "SOLD",
+        _ => "HELD",
+    }
+}
+
 /// Says on its end, whatever that was (an answer, an error, a dropped request), that the seats may have changed.
 pub(super) struct Changing<'a>(&'a AtomicU64);
 
@@ -92,6 +132,7 @@ impl Board {
             plan: OnceCell::new(),
             changes: AtomicU64::new(0),
             list: ArcSwapOption::empty(),
+            map: ArcSwapOption::empty(),
             refreshing: Mutex::new(()),
             loading: Mutex::new(()),
         }
@@ -126,7 +167,7 @@ impl Board {
     pub(super) fn learn(&self, asking: Asking, plan: &Plan, look: Look) -> Result<Arc<FreeList>, StoreError> {
         let Asking { at, changes, last } = asking;
         let list = match (look, last) {
-            (Look::Seats { known, states }, _) => FreeList::render(plan, &states, known, at, changes)?,
+            (Look::Seats { known, states }, _) => FreeList::render(plan, states, known, at, changes)?,
             (Look::Same, Some(last)) => last.confirmed(at, changes),
             (Look::Same, None) => {
                 let source = "seat.look answered SAME to one who knew nothing".into();
@@ -138,6 +179,27 @@ impl Board {
         Ok(list)
     }
 
+    /// All seats, as the list has them: rendered by whoever asks first after a change.
+    pub(super) fn map(&self, plan: &Plan, list: &FreeList) -> Result<Arc<SeatMap>, StoreError> {
+        if let Some(map) = self.map.load_full()
+            && map.known == list.known
+        {
+            return Ok(map);
+        }
+        let seats = plan.by_number().map(|(position, seat)| MapSeatView {
+            concert_seat_id: seat.id,
+            section: &seat.section,
+            row: &seat.row,
+            seat_number: seat.number,
+            price: seat.price,
+            status: status(usize::try_from(position).ok().and_then(|at| list.states.get(at)).copied()),
+        });
+        let (body, etag) = render(&MapView { concert_schedule_id: self.schedule, seats: seats.collect() })?;
+        let map = Arc::new(SeatMap { body, etag, known: list.known.clone() });
+        self.map.store(Some(map.clone()));
+        Ok(map)
+    }
+
     /// The list, unless it is old or this instance has changed a seat since.
     pub(super) fn fresh(&self) -> Option<Arc<FreeList>> {
         let list = self.list.load_full()?;
@@ -147,19 +209,25 @@ impl Board {
 }
 
 impl FreeList {
-    fn render(plan: &Plan, states: &[u8], known: Known, asked: Instant, changes: u64) -> Result<Self, StoreError> {
+    fn render(plan: &Plan, states: Bytes, known: Known, asked: Instant, changes: u64) -> Result<Self, StoreError> {
         let view = |seat: &super::Seat| SeatView { concert_seat_id: seat.id, seat_number: seat.number };
-        let seats: Vec<SeatView> = plan.free(states).map(view).collect();
+        let seats: Vec<SeatView> = plan.free(&states).map(view).collect();
         let free = seats.len();
-        let body = success_body(&SeatsView { seats })
-            .map_err(|_| StoreError::Unexpected { store: "redis", source: "the seats do not render".into() })?;
-        let hash = blake3::hash(&body).to_hex();
-        let etag = format!("\"{}\"", &hash.as_str()[..32]);
-        Ok(Self { free, body, etag, known, asked, changes })
+        let (body, etag) = render(&SeatsView { seats })?;
+        Ok(Self { free, body, etag, states, known, asked, changes })
     }
 
     fn confirmed(&self, asked: Instant, changes: u64) -> Self {
         let (body, etag, known) = (self.body.clone(), self.etag.clone(), self.known.clone());
-        Self { free: self.free, body, etag, known, asked, changes }
+        Self { free: self.free, body, etag, states: self.states.clone(), known, asked, changes }
     }
+}
+
+/// The answer, and its entity tag.
+fn render(view: &impl Serialize) -> Result<(Bytes, String), StoreError> {
+    let body = success_body(view)
+        .map_err(|_| StoreError::Unexpected { store: "redis", source: "the seats do not render".into() })?;
+    let hash = blake3::hash(&body).to_hex();
+    let etag = format!("\"{}\"", &hash.as_str()[..32]);
+    Ok((body, etag))
 }

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 
-pub use answers::{Attempt, Begun, Finished, Held, Hold, Outcome, Released, Sweep};
+pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Outcome, Released, Sweep};
 pub use audit::MapAudit;
-pub use board::FreeList;
+pub use board::{FreeList, SeatMap};
 pub use http::router;
 pub use plan::{Plan, Seat};
 
@@ -56,6 +56,26 @@ pub struct HoldTerms {
     pub ttl: Duration,
     /// The most that a user may hold of a schedule.
     pub most: u32,
+}
+
+/// Which seats are to be held together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// These.
+    Seats(Vec<SeatId>),
+    /// So many, side by side if there are such.
+    Best(usize),
+}
+
+impl Wanted {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Seats(seats) => seats.len(),
+            Self::Best(count) => *count,
+        }
+    }
 }
 
 impl Seats {
@@ -96,6 +116,13 @@ impl Seats {
         board.learn(asking, &plan, look)
     }
 
+    /// All seats and what each is now, rendered.
+    pub async fn seat_map(&self, schedule: ScheduleId) -> Result<Arc<SeatMap>, StoreError> {
+        let list = self.free_list(schedule).await?;
+        let board = self.board(schedule);
+        board.map(&*board.plan(&self.postgres).await?, &list)
+    }
+
     /// Takes a seat for a while; none if the schedule has no such seat.
     pub async fn hold(
         &self,
@@ -112,6 +139,39 @@ impl Seats {
         let _changes = board.changing();
         let hold = || store::hold(&self.redis, &board.keys, user, reservation, position, terms);
         self.on_map(&board, hold).await.map(Some)
+    }
+
+    /// Takes several seats for a while, all or none, under as many of `ids` as are needed: there must be one for each.
+    pub async fn hold_many(
+        &self,
+        schedule: ScheduleId,
+        wanted: &Wanted,
+        user: UserId,
+        ids: &[ReservationId],
+        terms: HoldTerms,
+    ) -> Result<HoldMany, StoreError> {
+        let board = self.board(schedule);
+        let plan = board.plan(&self.postgres).await?;
+        let (positions, rows) = match wanted {
+            Wanted::Seats(seats) => match seats.iter().map(|seat| plan.position(*seat)).collect::<Option<Vec<u32>>>() {
+                Some(positions) => (positions, ""),
+                None => return Ok(HoldMany::NoSeat),
+            },
+            Wanted::Best(_) => (Vec::new(), plan.rows()),
+        };
+        let _changes = board.changing();
+        self.on_map(&board, || store::hold_many(&self.redis, &board.keys, user, ids, &positions, rows, terms)).await
+    }
+
+    /// One reservation of a user's, or all that it holds or is paying for in a schedule.
+    pub async fn find(
+        &self,
+        schedule: ScheduleId,
+        user: UserId,
+        reservation: Option<ReservationId>,
+    ) -> Result<Vec<Found>, StoreError> {
+        let board = self.board(schedule);
+        self.on_map(&board, || store::find(&self.redis, &board.keys, user, reservation)).await
     }
 
     /// Gives up a hold at its owner's wish.

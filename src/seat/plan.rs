@@ -10,6 +10,10 @@ use crate::money::Won;
 pub struct Seat {
     /// Its id.
     pub id: SeatId,
+    /// The part of the hall.
+    pub section: String,
+    /// The row within it.
+    pub row: String,
     /// Its number, as printed on the ticket.
     pub number: i32,
     /// Its price.
@@ -22,6 +26,14 @@ pub struct Plan {
     seats: Vec<Seat>,
     positions: HashMap<SeatId, u32>,
     by_number: Vec<u32>,
+    rows: String,
+}
+
+impl Seat {
+    /// Whether the seat at the next position is next to it in the hall.
+    fn is_beside(&self, next: &Self) -> bool {
+        self.number.abs_diff(next.number) == 1 && self.row == next.row && self.section == next.section
+    }
 }
 
 impl Plan {
@@ -32,13 +44,26 @@ impl Plan {
         let mut numbered: Vec<(i32, u32)> = seats.iter().zip(0..).map(|(seat, at)| (seat.number, at)).collect();
         numbered.sort_unstable();
         let by_number = numbered.into_iter().map(|(_, position)| position).collect();
-        Self { seats, positions, by_number }
+        let lengths = seats.chunk_by(Seat::is_beside).map(|row| row.len().to_string());
+        let rows = lengths.collect::<Vec<_>>().join(" ");
+        Self { seats, positions, by_number, rows }
+    }
+
+    /// How many seats side by side each row has, in order of position, as the scripts take it: `10 10`.
+    #[must_use]
+    pub fn rows(&self) -> &str {
+        &self.rows
     }
 
     /// The position of a seat in the seat map.
     #[must_use]
     pub fn position(&self, seat: SeatId) -> Option<u32> {
         self.positions.get(&seat).copied()
+    }
+
+    /// Every seat with its position, by number.
+    pub fn by_number(&self) -> impl Iterator<Item = (u32, &Seat)> {
+        self.by_number.iter().filter_map(|position| Some((*position, self.at(*position)?)))
     }
 
     /// The seat at a position.
@@ -64,10 +89,22 @@ impl Plan {
 mod tests {
     use super::*;
 
+    fn seat(id: i64, section: &str, row: &str, number: i32) -> Seat {
+        let id = id.try_into().unwrap_or_else(|_| unreachable!());
+        Seat { id, section: section.to_owned(), row: row.to_owned(), number, price: Won(1) }
+    }
+
+    #[test]
+    fn a_row_ends_with_its_name_its_section_and_at_a_gap() {
+        let seats = [("R", "A", 1), ("R", "A", 2), ("R", "B", 3), ("S", "B", 4), ("S", "B", 6), ("S", "B", 5)];
+        let seats = seats.into_iter().zip(1..).map(|((section, row, number), id)| seat(id, section, row, number));
+        assert_eq!(Plan::new(seats.collect()).rows(), "2 1 1 2");
+        assert_eq!(Plan::new(Vec::new()).rows(), "");
+    }
+
     #[test]
     fn free_seats_come_by_number_whatever_their_position() {
-        let seat =
-            |id: i64, number| Seat { id: id.try_into().unwrap_or_else(|_| unreachable!()), number, price: Won(1) };
+        let seat = |id, number| seat(id, "R", "A", number);
         let plan = Plan::new(vec![seat(7, 30), seat(8, 10), seat(9, 20)]);
         assert_eq!(plan.all_free(), b"FFF");
         assert_eq!(plan.free(b"FFS").map(|seat| seat.number).collect::<Vec<_>>(), [10, 30]);

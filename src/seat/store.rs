@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::HoldTerms;
-use super::answers::{Attempt, Begun, Finished, Held, Hold, Known, Look, Outcome, Released, Sweep, Whose};
+use super::answers::{
+    Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Known, Look, Outcome, Released, Sweep, Whose,
+};
 use super::plan::{Plan, Seat};
 use crate::ids::{ReservationId, ScheduleId, UserId};
 use crate::money::Won;
@@ -22,10 +24,14 @@ static LOOK: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.look", &[MAP, include_str!("../../lua/seat/look.lua")]));
 static HOLD: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.hold", &[MAP, include_str!("../../lua/seat/hold.lua")]));
+static HOLD_MANY: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.hold_many", &[MAP, include_str!("../../lua/seat/hold_many.lua")]));
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.release", &[MAP, include_str!("../../lua/seat/release.lua")]));
 static HELD: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.held", &[MAP, include_str!("../../lua/seat/held.lua")]));
+static FIND: LazyLock<Script> =
+    LazyLock::new(|| Script::new("seat.find", &[MAP, include_str!("../../lua/seat/find.lua")]));
 static BEGIN_PAYMENT: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.begin_payment", &[MAP, include_str!("../../lua/seat/begin_payment.lua")]));
 static FINISH_PAYMENT: LazyLock<Script> =
@@ -113,6 +119,69 @@ pub(super) async fn hold(
     }
 }
 
+/// Holds the seats at these positions, or the best if there are none, under as many of these ids as are needed.
+pub(super) async fn hold_many(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    user: UserId,
+    ids: &[ReservationId],
+    positions: &[u32],
+    rows: &str,
+    terms: HoldTerms,
+) -> Result<Option<HoldMany>, StoreError> {
+    let call = HOLD_MANY.on(keys).arg(user.get()).arg(list(ids)).arg(list(positions)).arg(rows);
+    let mut reply = redis.run(call.arg(millis(terms.ttl)).arg(terms.most).arg(SWEEP_LIMIT)).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    match word.as_str() {
+        "HELD" => {
+            let expires_ms = reply.take()?;
+            let rest: Vec<String> = reply.rest()?;
+            let seat = |seat: &[String]| Some((seat[0].parse().ok()?, seat[1].parse().ok()?));
+            let seats = rest.chunks_exact(2).filter_map(seat).collect();
+            Ok(Some(HoldMany::Held { seats, expires_ms }))
+        }
+        "TAKEN" => Ok(Some(HoldMany::Taken)),
+        "LIMIT" => Ok(Some(HoldMany::Limit)),
+        "NO_SEAT" => Ok(Some(HoldMany::NoSeat)),
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+fn list(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// One reservation of a user's, or all that it holds or is paying for.
+pub(super) async fn find(
+    redis: &Redis,
+    keys: &ScheduleKeys,
+    user: UserId,
+    reservation: Option<ReservationId>,
+) -> Result<Option<Vec<Found>>, StoreError> {
+    let reservation = reservation.map(|reservation| reservation.to_string()).unwrap_or_default();
+    let mut reply = redis.run(FIND.on(keys).arg(user.get()).arg(reservation)).await?;
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    if word != "FOUND" {
+        return Err(reply.unexpected(&word));
+    }
+    let mut found = Vec::new();
+    let rest: Vec<String> = reply.rest()?;
+    for fields in rest.chunks_exact(4) {
+        let status = match fields[1].as_str() {
+            "H" => HoldStatus::Held,
+            "P" => HoldStatus::Paying,
+            "S" => HoldStatus::Sold,
+            _ => HoldStatus::Ended,
+        };
+        let (Ok(reservation), Ok(position), Ok(expires_ms)) = (fields[0].parse(), fields[2].parse(), fields[3].parse())
+        else {
+            return Err(reply.unexpected(&fields.join(" ")));
+        };
+        found.push(Found { reservation, status, position, expires_ms });
+    }
+    Ok(Some(found))
+}
+
 pub(super) async fn release(
     redis: &Redis,
     keys: &ScheduleKeys,
@@ -123,6 +192,7 @@ pub(super) async fn release(
     let Some(word) = word(&mut reply)? else { return Ok(None) };
     match word.as_str() {
         "RELEASED" => Ok(Some(Released::Released)),
+        "GIVEN_UP" => Ok(Some(Released::GivenUp)),
         "LAPSED" => Ok(Some(Released::Lapsed)),
         "PAYING" => Ok(Some(Released::Paying)),
         "SOLD" => Ok(Some(Released::Sold)),
@@ -247,14 +317,15 @@ pub(super) async fn sweep(
 /// The seats of a schedule, in order of position.
 pub(super) async fn plan(postgres: &Postgres, schedule: ScheduleId) -> Result<Plan, StoreError> {
     let read = sqlx::query!(
-        "SELECT id, number, price FROM concert_seat WHERE concert_schedule_id = $1 ORDER BY position",
+        "SELECT id, section, row, number, price FROM concert_seat WHERE concert_schedule_id = $1 ORDER BY position",
         schedule.get()
     )
     .fetch_all(postgres.pool());
     let rows = postgres.timed("seat.plan", read).await?;
-    let seats = rows
-        .into_iter()
-        .filter_map(|row| Some(Seat { id: row.id.try_into().ok()?, number: row.number, price: Won(row.price) }));
+    let seats = rows.into_iter().filter_map(|row| {
+        let (id, price) = (row.id.try_into().ok()?, Won(row.price));
+        Some(Seat { id, section: row.section, row: row.row, number: row.number, price })
+    });
     Ok(Plan::new(seats.collect()))
 }
 

@@ -153,3 +153,74 @@ fn a_lapsed_hold_is_free_to_whoever_asks_even_without_the_scheduler() {
         app.hold(&other, 1, 1).await.reservation();
     });
 }
+
+const MAP: &str = "/api/v1/concerts/schedules/1/seat-map";
+
+#[test]
+fn the_seat_map_shows_every_seat_by_number() {
+    block_on(async {
+        let app = TestApp::without_jobs(&["--max-holds-per-user", "20"]).await;
+        let (token, other) = (app.enter(1).await, app.enter(2).await);
+        app.charge(1, 200_000).await.data();
+        let sold = app.hold(&token, 1, 2).await.reservation();
+        app.hold(&token, 1, 21).await.reservation();
+        app.pay(&token, sold).await.payment();
+        let answer = app.get(MAP, &other).await;
+        assert_fields(answer.data(), &["concertScheduleId", "seats"]);
+        assert_eq!(answer.data()["concertScheduleId"], 1);
+        let seats = answer.data()["seats"].as_array().unwrap();
+        let seat = |id: i64, section: &str, row: &str, price: i64, status: &str| json!({"concertSeatId": id, "section": section, "row": row, "seatNumber": id, "price": price, "status": status});
+        assert_eq!(seats.len(), 50);
+        assert_eq!(seats[0], seat(1, "R", "A", 200_000, "FREE"));
+        assert_eq!(seats[1], seat(2, "R", "A", 200_000, "SOLD"));
+        assert_eq!(seats[20], seat(21, "S", "C", 120_000, "HELD"));
+        let numbers: Vec<_> = seats.iter().map(|seat| seat["seatNumber"].as_i64().unwrap()).collect();
+        assert_eq!(numbers, (1..=50).collect::<Vec<_>>());
+        assert_eq!(seats.iter().filter(|seat| seat["status"] == "FREE").count(), 48);
+        assert_eq!(answer.header("cache-control"), "private, no-cache");
+
+        let (schedule, _) = app.add_schedule(1, 9, 12).await;
+        let backwards = app.get(&format!("/api/v1/concerts/schedules/{schedule}/seat-map"), &other).await;
+        let seats = backwards.data()["seats"].as_array().unwrap();
+        assert!(seats.iter().zip(1..).all(|(seat, number)| seat["seatNumber"] == number), "whatever their position");
+    });
+}
+
+#[test]
+fn the_seat_map_is_sent_again_only_when_it_has_changed() {
+    block_on(async {
+        let app = TestApp::without_jobs(&["--hold-ttl-seconds", "2"]).await;
+        let (token, other) = (app.enter(1).await, app.enter(2).await);
+        let ask =
+            async |etag: &str| app.ask("GET", MAP).header("token", &token).header("if-none-match", etag).send().await;
+        let free = app.get(MAP, &token).await.header("etag").to_owned();
+        assert_eq!(ask(&free).await.status.as_u16(), 304);
+        app.hold(&other, 1, 1).await.reservation();
+        let held = ask(&free).await;
+        assert_eq!(held.data()["seats"][0]["status"], "HELD", "an instance's own change shows in its next answer");
+        assert_eq!(ask(held.header("etag")).await.status.as_u16(), 304);
+        app.leave(&other).await.data();
+        assert_eq!(ask(held.header("etag")).await.header("etag"), free, "the same again is the same");
+
+        app.hold(&token, 1, 1).await.reservation();
+        app.forget_redis().await;
+        let token = app.enter_active(1).await;
+        let lost = app.get(MAP, &token).await;
+        assert_eq!(lost.data()["seats"][0]["status"], "FREE", "after a loss the map is built anew");
+    });
+}
+
+#[test]
+fn the_seat_map_is_for_whose_turn_it_is() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let token = app.enter(1).await;
+        app.get("/api/v1/concerts/schedules/31/seat-map", &token).await.assert_error(404, "SCHEDULE_NOT_FOUND");
+        app.get("/api/v1/concerts/schedules/x/seat-map", &token).await.assert_error(400, "INVALID_REQUEST");
+        app.get(MAP, "x").await.assert_error(401, "INVALID_TOKEN");
+        app.add_queue("other", 2).await;
+        app.get("/api/v1/concerts/schedules/4/seat-map", &token).await.assert_error(403, "WRONG_QUEUE");
+        app.leave(&token).await.data();
+        app.get(MAP, &token).await.assert_error(401, "TOKEN_EXPIRED");
+    });
+}

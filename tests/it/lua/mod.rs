@@ -8,6 +8,7 @@ mod bench;
 mod crowd;
 mod load;
 mod lost;
+mod many;
 mod payment;
 mod queue;
 mod queues;

@@ -138,7 +138,7 @@ fn release_frees_one_s_own_hold_at_once() {
         assert_eq!(seats.release(1, 10).await, ["RELEASED"]);
         seats.assert_ended(1, 10, "G").await;
         assert_eq!((seats.states().await, seats.one("HGET by_user 1").await), ("FHH".into(), "101 12".into()));
-        assert_eq!(seats.release(1, 10).await, ["LAPSED"]);
+        assert_eq!(seats.release(1, 10).await, ["GIVEN_UP"]);
         seats.begin(1, 101).await;
         assert_eq!(seats.release(1, 101).await, ["PAYING"]);
         seats.finish(1, 101, 1, "PAID").await;
@@ -160,7 +160,7 @@ fn releasing_late_does_not_free_the_next_one_s_seat() {
         seats.hold(1, 10, 0).await;
         seats.release(1, 10).await;
         seats.hold(2, 20, 0).await;
-        assert_eq!(seats.release(1, 10).await, ["LAPSED"]);
+        assert_eq!(seats.release(1, 10).await, ["GIVEN_UP"]);
         assert_eq!(seats.finish(1, 10, 0, "ABORTED").await, ["GONE"]);
         assert_eq!((seats.states().await, seats.one("HGET by_seat 0").await), ("H".into(), "20".into()));
     });

@@ -68,6 +68,24 @@ impl SeatBench {
         self.run("hold", &args.each_ref().map(String::as_str)).await
     }
 
+    /// Holds these positions, or, without any, the best in rows of these lengths; an id for each seat.
+    pub async fn hold_many(&self, user: u64, ids: &str, positions: &str, rows: &str) -> Vec<String> {
+        let numbers = [user, self.hold_ttl, self.most, self.limit].map(|number| number.to_string());
+        let [user, ttl, most, limit] = &numbers;
+        self.run("hold_many", &[user, ids, positions, rows, ttl, most, limit]).await
+    }
+
+    /// The positions that are the best for somebody who asks for as many; what was held stays so.
+    pub async fn best(&self, user: u64, ids: &str, rows: &str) -> Vec<String> {
+        let reply = self.hold_many(user, ids, "", rows).await;
+        reply.iter().skip(2).step_by(2).cloned().collect()
+    }
+
+    /// One reservation of a user's, or all that it holds.
+    pub async fn find(&self, user: u64, reservation: &str) -> Vec<String> {
+        self.run("find", &[&user.to_string(), reservation]).await
+    }
+
     pub async fn release(&self, user: u64, reservation: u64) -> Vec<String> {
         self.run("release", &[&user.to_string(), &reservation.to_string()]).await
     }

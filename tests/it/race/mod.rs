@@ -3,6 +3,7 @@
 mod idempotency;
 mod lapse;
 mod loss;
+mod many;
 mod money;
 mod queue;
 mod refund;

@@ -232,6 +232,24 @@ impl TestApp {
         self.call("POST", "/api/v1/reservations/concert", &[("token", token)], body).await
     }
 
+    /// Holds these seats, all or none.
+    pub async fn hold_many(&self, token: &str, schedule: i64, seats: &[i64]) -> Answer {
+        let body = json!({ "concertScheduleId": schedule, "concertSeatIds": seats });
+        self.call("POST", "/api/v1/reservations/concert/batch", &[("token", token)], body).await
+    }
+
+    /// Holds so many of the best seats.
+    pub async fn hold_best(&self, token: &str, schedule: i64, count: usize) -> Answer {
+        let body = json!({ "concertScheduleId": schedule, "count": count, "bestAvailable": true });
+        self.call("POST", "/api/v1/reservations/concert/batch", &[("token", token)], body).await
+    }
+
+    /// Gives up a hold.
+    pub async fn give_up(&self, token: &str, reservation: i64) -> Answer {
+        let path = format!("/api/v1/reservations/{reservation}");
+        self.call("DELETE", &path, &[("token", token)], Value::Null).await
+    }
+
     pub async fn pay(&self, token: &str, reservation: i64) -> Answer {
         let body = json!({ "concertReservationId": reservation });
         self.call("POST", "/api/v1/payment/concert", &[("token", token)], body).await
@@ -254,6 +272,14 @@ impl Answer {
     #[track_caller]
     pub fn reservation(&self) -> i64 {
         self.data()["reservationId"].as_i64().unwrap()
+    }
+
+    /// Seat and reservation of each of several that must have been held.
+    #[track_caller]
+    pub fn held_many(&self) -> Vec<(i64, i64)> {
+        let held = self.data()["reservations"].as_array().unwrap();
+        let number = |held: &Value, field: &str| held[field].as_i64().unwrap();
+        held.iter().map(|held| (number(held, "concertSeatId"), number(held, "reservationId"))).collect()
     }
 
     /// The payment of a payment that must have been made.

@@ -39,6 +39,10 @@ impl TestApp {
         self.keyed("POST", "/api/v1/reservations/concert", ("token", token), key, body).await
     }
 
+    pub async fn batch_under(&self, key: &str, token: &str, body: Value) -> Answer {
+        self.keyed("POST", "/api/v1/reservations/concert/batch", ("token", token), key, body).await
+    }
+
     pub async fn pay_under(&self, key: &str, token: &str, reservation: i64) -> Answer {
         let body = json!({ "concertReservationId": reservation });
         self.keyed("POST", "/api/v1/payment/concert", ("token", token), key, body).await
