@@ -1,34 +1,37 @@
 -- queue.promote: one bounded step of the scheduler: lets in whom it may, reaps who has left, forgets who ended long
 -- ago.
 -- KEYS: the queue's (see token.lua)
--- ARGV: 1 cap  2 rate a second  3 active ttl, ms  4 waiting ttl, ms  5 limit  6 how long an ended record is kept, ms
+-- ARGV: 1 cap  2 rate a second  3 active ttl, ms  4 waiting ttl, ms  5 limit  6 paused 0|1
+--       7 how many may try who hold nothing, for the seats that are free; -1: any number
+--       8 number of the draw under way, 0: none  9 when it is over, ms since 1970
+--       10 how long an ended record is kept, ms
 -- Returns: {UNOPENED}, nobody is there
---        | {STEPPED, waiting, active, expired, abandoned, more 0|1, greatest place let in so far,
---          wait in ms of each admitted...}
+--        | {STEPPED, waiting, active, expired, abandoned, more 0|1, greatest order let in so far,
+--          how many were let in so far, how many left while they waited, wait in ms of each admitted...}
 
-local cap, rate = tonumber(ARGV[1]), tonumber(ARGV[2])
-local active_ttl, waiting_ttl = tonumber(ARGV[3]), tonumber(ARGV[4])
-local limit, retention = tonumber(ARGV[5]), tonumber(ARGV[6])
+local terms, retention = terms_from(1), tonumber(ARGV[10])
 if not is_open() then return { 'UNOPENED' } end
 
--- Walks all who wait, `limit` of them a step, from where the last step stopped.
-local function reap_waiting(now)
-  local cursor = redis.call('HGET', state, 'reaped') or '-inf'
-  local window = redis.call('ZRANGEBYSCORE', waiting, '(' .. cursor, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
+-- Walks all who wait, or all who came early, `limit` of them a step, from where the last step stopped.
+local function reap(early_ones, now)
+  local place = early_ones and 'reaped_early' or 'reaped'
+  local cursor = redis.call('HGET', state, place) or '-inf'
+  local window = redis.call('ZRANGEBYSCORE', early_ones and early or waiting, '(' .. cursor, '+inf', 'WITHSCORES',
+    'LIMIT', 0, terms.limit)
   local reaped = 0
   for i = 1, #window, 2 do
     local token = read_token(window[i])
-    if not token or has_left(token, now, waiting_ttl) then
+    if not token or has_left(token, now, terms.waiting_ttl) then
       end_token(window[i], token, 'E', now)
       reaped = reaped + 1
     end
   end
-  redis.call('HSET', state, 'reaped', #window == 2 * limit and window[#window] or '-inf')
+  redis.call('HSET', state, place, #window == 2 * terms.limit and window[#window] or '-inf')
   return reaped
 end
 
 local function forget_ended(now)
-  local old = redis.call('ZRANGEBYSCORE', ended, '-inf', now - retention, 'LIMIT', 0, limit)
+  local old = redis.call('ZRANGEBYSCORE', ended, '-inf', now - retention, 'LIMIT', 0, terms.limit)
   for _, user in ipairs(old) do
     redis.call('HDEL', tokens, user)
     redis.call('ZREM', ended, user)
@@ -37,10 +40,16 @@ end
 
 local now_us = clock_us()
 local now = math.floor(now_us / 1000)
-local report = admit(now_us, cap, rate, active_ttl, waiting_ttl, limit)
-local reaped = reap_waiting(now)
+local report = admit(now_us, terms)
+local reaped = reap(false, now)
+local waits = redis.call('ZCARD', waiting)
+if redis.call('ZCARD', early) > 0 then
+  reaped = reaped + reap(true, now)
+  waits = waits + redis.call('ZCARD', early)
+end
 forget_ended(now)
+local counted = redis.call('HMGET', state, 'let_in', 'left')
 return {
-  'STEPPED', redis.call('ZCARD', waiting), redis.call('ZCARD', active), report.expired, report.abandoned + reaped,
-  report.more and 1 or 0, string.format('%.0f', report.admitted), unpack(report.waits)
+  'STEPPED', waits, redis.call('ZCARD', active), report.expired, report.abandoned + reaped, report.more and 1 or 0,
+  string.format('%.0f', report.admitted), counted[1] or '0', counted[2] or '0', unpack(report.waits)
 }

@@ -3,19 +3,26 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use chrono::{DateTime, SecondsFormat};
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{self, WaitSeconds};
 use super::pass::{Had, Presented, invalid_token};
-use super::{Queue, Queues, Rank};
+use super::{EnterError, Facts, Queue, Queues, Rank};
 use crate::http::{ApiError, ErrorCode, Form, RateLimits, Success, User};
 use crate::ids::ConcertId;
 use crate::redis::millis;
+
+/// The entry number of one who is to be drawn.
+static DRAW_ENTRY: HeaderName = HeaderName::from_static("draw-entry");
+
+/// The place of one who was drawn, from 0.
+static DRAW_PLACE: HeaderName = HeaderName::from_static("draw-place");
 
 /// `/api/v1/queues/…`, but for leaving, which gives up seats too and so belongs to `reservation`.
 pub fn router<S>() -> Router<S>
@@ -24,7 +31,10 @@ where
     Arc<Queues>: FromRef<S>,
     Arc<RateLimits>: FromRef<S>,
 {
-    Router::new().route("/api/v1/queues/token", post(issue)).route("/api/v1/queues/token/rank", get(rank))
+    Router::new()
+        .route("/api/v1/queues/token", post(issue))
+        .route("/api/v1/queues/token/rank", get(rank))
+        .route("/api/v1/queues/draws/{queueName}", get(draw))
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,7 +53,7 @@ async fn issue(
     User(user): User,
     Had(had): Had,
     Form(form): Form<Issue>,
-) -> Result<Success<Issued>, ApiError> {
+) -> Result<Response, ApiError> {
     let queue = match form.concert_id {
         None => queues.serving(None).ok_or_else(|| ApiError::internal("there is no default queue"))?,
         Some(id) => {
@@ -58,8 +68,33 @@ async fn issue(
     if let Some(had) = had.filter(|had| had.queue == queue.id && had.user == user) {
         queues.check(&queue, &had).await?;
     }
-    let token = queues.enter(&queue, user).await?;
-    Ok(Success(Issued { token }))
+    let entered = queues.enter(&queue, user).await?;
+    let mut response = Success(Issued { token: entered.token }).into_response();
+    if let Some(entry) = entered.entry {
+        response.headers_mut().insert(&DRAW_ENTRY, HeaderValue::from(entry));
+    }
+    Ok(response)
+}
+
+impl From<EnterError> for ApiError {
+    fn from(error: EnterError) -> Self {
+        match error {
+            EnterError::Closing => {
+                Self::new(ErrorCode::Unavailable, "The queue is closing: it gives nobody a new place.")
+            }
+            EnterError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The latest draw of a queue: its promise, and once it is over its proof.
+async fn draw(
+    State(queues): State<Arc<Queues>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Success<Facts>, ApiError> {
+    let queue = name.ok().and_then(|Path(name)| queues.by_name(&name));
+    let facts = queue.and_then(|queue| queue.draw().map(|draw| draw.facts(&queue.name)));
+    facts.map(Success).ok_or_else(|| ApiError::new(ErrorCode::NotFound, "There is no such queue, or it has no draw."))
 }
 
 #[derive(Debug, Serialize)]
@@ -78,10 +113,23 @@ struct RankView {
 
 async fn rank(State(queues): State<Arc<Queues>>, presented: Presented) -> Result<Response, ApiError> {
     let rank = queues.rank(&presented.queue, &presented.claim).await?;
+    let place = match rank {
+        Rank::Waiting { order, .. } => presented.queue.draw_place_of(order),
+        Rank::Active { .. } => queues.draw_place(&presented.queue, &presented.claim).await?,
+        _ => None,
+    };
+    let drawn = match rank {
+        Rank::Waiting { entry: entry @ 1.., .. } => Some((&DRAW_ENTRY, entry)),
+        _ => place.map(|place| (&DRAW_PLACE, place)),
+    };
     let view = RankView::new(rank, &presented.queue)?;
     // Whole seconds, rounded up, say the same as `pollAfterMillis`.
     let retry_after = HeaderValue::from(view.poll_after_millis.div_ceil(1000));
-    Ok(([(RETRY_AFTER, retry_after)], Success(view)).into_response())
+    let mut response = ([(RETRY_AFTER, retry_after)], Success(view)).into_response();
+    if let Some((name, number)) = drawn {
+        response.headers_mut().insert(name, HeaderValue::from(number));
+    }
+    Ok(response)
 }
 
 impl RankView {
@@ -97,7 +145,7 @@ impl RankView {
             expires_at: None,
         };
         match rank {
-            Rank::Waiting { ahead, expires_ms } => Ok(Self {
+            Rank::Waiting { ahead, expires_ms, .. } => Ok(Self {
                 rank: Some(ahead),
                 ahead,
                 estimated_wait_seconds: Some(estimate::wait(ahead, &queue.settings)),

@@ -10,11 +10,13 @@ impl Queues {
     /// One run of the job: a step for each queue, and more where there is more to do.
     pub async fn promote(&self) -> Result<(), StoreError> {
         for queue in self.all() {
+            self.open_doors(&queue).await?;
             for _ in 0..STEPS_A_RUN {
                 if !self.promote_step(&queue).await? {
                     break;
                 }
             }
+            self.look_at_stock(&queue).await?;
         }
         self.passes.prune();
         Ok(())
@@ -22,7 +24,7 @@ impl Queues {
 
     /// One bounded step for one queue; whether there is more to do at once.
     pub async fn promote_step(&self, queue: &Queue) -> Result<bool, StoreError> {
-        let Some(step) = store::promote(&self.redis, queue).await? else {
+        let Some(step) = store::promote(&self.redis, self.terms(queue).await?).await? else {
             self.progress.remove(&queue.id);
             return Ok(false);
         };

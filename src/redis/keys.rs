@@ -13,9 +13,10 @@ pub struct Keys {
     prefix: String,
 }
 
-/// A queue's keys, in the order of its scripts' KEYS: waiting, active, tokens, ended, holding, state.
+/// A queue's keys, in the order of its scripts' KEYS: waiting, active, tokens, ended, holding, state,
+/// early.
 #[derive(Debug, Clone)]
-pub struct QueueKeys(pub(super) [String; 6]);
+pub struct QueueKeys(pub(super) [String; 7]);
 
 /// A schedule's keys, in the order of its scripts' KEYS: seats, map, holds, lapses, `by_seat`, `by_user`, paying, past.
 #[derive(Debug, Clone)]
@@ -29,7 +30,7 @@ impl Keys {
     /// The keys of the queue of this name.
     #[must_use]
     pub fn queue(&self, name: &str) -> QueueKeys {
-        let parts = ["waiting", "active", "tokens", "ended", "holding", "state"];
+        let parts = ["waiting", "active", "tokens", "ended", "holding", "state", "early"];
         QueueKeys(parts.map(|part| self.name(format_args!("queue:{name}"), part)))
     }
 

@@ -5,6 +5,7 @@
 
 mod admit;
 mod bench;
+mod draw;
 mod load;
 mod lost;
 mod payment;
