@@ -7,16 +7,17 @@
 
 if not is_open() then return { 'UNOPENED' } end
 local draw, entry = tonumber(ARGV[1]), tonumber(ARGV[2])
-local at = redis.call('HMGET', state, 'draw', 'closed')
-if tonumber(at[1] or 0) ~= draw or tonumber(at[2] or 0) < draw then return { 'OTHER' } end
+local last = redis.call('HMGET', state, 'draw', 'closed')
+if tonumber(last[1] or 0) ~= draw or tonumber(last[2] or 0) < draw then return { 'OTHER' } end
 
 local orders = #ARGV - 3
 local found = redis.call('ZRANGEBYSCORE', early, entry, entry + orders - 1, 'WITHSCORES')
-for i = 1, #found, 2 do
-  local order = ARGV[3 + tonumber(found[i + 1]) - entry]
+for at = 1, #found, 2 do
+  local i = 3 + tonumber(found[at + 1]) - entry
+  local order = ARGV[i]
   if order == '0' then order = string.format('%.0f', redis.call('HINCRBY', state, 'places', 1)) end
-  redis.call('ZREM', early, found[i])
-  join_waiting(found[i], order)
+  redis.call('ZREM', early, found[at])
+  join_waiting(found[at], order)
 end
 local least = redis.call('ZRANGE', early, 0, 0, 'WITHSCORES')
 return { 'SHUFFLED', redis.call('ZCARD', early), least[2] or '0' }
