@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use onsale::queue::Facts;
@@ -63,7 +64,8 @@ fn places(facts: &Facts) -> BTreeMap<u64, u64> {
     let seed = hex::decode(facts.seed.as_ref().unwrap()).unwrap();
     assert_eq!(hex::encode(Sha256::digest(&seed)), facts.seed_sha256);
     let entries = facts.entries.unwrap();
-    let mut keyed: Vec<_> = (1..=entries).map(|e| (hmac(&seed, &format!("{}:{entries}:{e}", facts.queue)), e)).collect();
+    let mut keyed: Vec<_> =
+        (1..=entries).map(|e| (hmac(&seed, &format!("{}:{entries}:{e}", facts.queue)), e)).collect();
     keyed.sort_unstable();
     keyed.into_iter().map(|(_, entry)| entry).zip(0..).collect()
 }
@@ -149,8 +151,9 @@ fn nobody_is_lost_or_doubled_when_the_opening_comes_amid_the_rush() {
             }
         };
         let tokens = at_once((1..=200).map(enter)).await;
-        let over = async || facts(&apps[0]).await.entries.is_some();
-        eventually("the draw", SOON, over).await;
+        for app in &apps {
+            eventually("the draw", SOON, async || facts(app).await.entries.is_some()).await;
+        }
         let drawn = tokens.iter().filter(|(_, entry)| entry.is_some()).count();
         assert!((1..200).contains(&drawn), "{drawn} of 200 came early: the test has missed the moment");
         assert_eq!(facts(&apps[1]).await.entries, Some(drawn as u64));
@@ -256,7 +259,9 @@ fn what_an_operator_changes_is_so_within_a_second_everywhere() {
         eventually("the end of the pause", SOON, async || status(&next).await == "ACTIVE").await;
 
         for app in [&first, &second] {
-            let refused = async || come(app, 4).await.status == 503;
+            // Each time another one: who is given a place keeps it.
+            let newcomer = AtomicI64::new(100);
+            let refused = async || come(app, newcomer.fetch_add(1, Ordering::Relaxed)).await.status == 503;
             eventually("the draining", SOON, refused).await;
             let refused = come(app, 4).await;
             refused.assert_error(503, "UNAVAILABLE");

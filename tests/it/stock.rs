@@ -14,8 +14,10 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// A concert with a queue of its own and one evening of so many seats: its id, the schedule's and the seats'.
 async fn night(app: &TestApp, seats: i32) -> (i64, i64, Vec<i64>) {
-    let concert: i64 =
-        sqlx::query_scalar("INSERT INTO concert (title) VALUES ('Night') RETURNING id").fetch_one(app.pool()).await.unwrap();
+    let concert: i64 = sqlx::query_scalar("INSERT INTO concert (title) VALUES ('Night') RETURNING id")
+        .fetch_one(app.pool())
+        .await
+        .unwrap();
     app.add_queue("night", concert).await;
     let (schedule, seats) = app.add_schedule(concert, 1, seats).await;
     (concert, schedule, seats)
