@@ -78,10 +78,11 @@ impl Queue {
 
     /// Which place, from 0, was drawn for who has this order, if it was drawn.
     pub(super) fn draw_place_of(&self, order: u64) -> Option<u64> {
-        let closings = self.draws.iter().filter_map(|draw| draw.closing);
-        let places = closings
-            .filter_map(|closing| order.checked_sub(closing.first_order + 1).filter(|place| *place < closing.entries));
-        places.last()
+        self.draws
+            .iter()
+            .rev()
+            .filter_map(|draw| draw.closing)
+            .find_map(|closing| order.checked_sub(closing.first_order + 1).filter(|place| *place < closing.entries))
     }
 }
 

@@ -169,13 +169,13 @@ impl Queues {
         for _ in 0..lost::TRIES {
             match store::enter(&self.redis, self.terms(queue).await?, user).await? {
                 Asked::Answer(Entering::Closing) => return Err(EnterError::Closing),
-                Asked::Answer(Entering::Entered(store::Entry { place, waits, entry, admissions })) => {
+                Asked::Answer(Entering::Entered(store::Entry { place, waits, number, admissions })) => {
                     admissions.record(queue);
                     if waits {
                         self.losses.somebody_waits(queue.id);
                     }
                     let token = self.signer.sign(&Claim { queue: queue.id, user, place });
-                    return Ok(Entered { token, entry });
+                    return Ok(Entered { token, entry: number });
                 }
                 _ => self.open(queue).await?,
             }

@@ -76,7 +76,7 @@ pub(super) struct Entry {
     pub(super) place: u64,
     pub(super) waits: bool,
     /// Its entry number, if it is to be drawn.
-    pub(super) entry: Option<u64>,
+    pub(super) number: Option<u64>,
     pub(super) admissions: Admissions,
 }
 
@@ -229,8 +229,8 @@ pub(super) async fn enter(redis: &Redis, terms: Terms<'_>, user: UserId) -> Resu
             let (issued, entry, expired, abandoned) = (reply.take()?, reply.parse()?, reply.take()?, reply.take()?);
             let waits_ms = reply.rest()?;
             let admissions = Admissions { issued, expired, abandoned, waits_ms };
-            let entry = Some(entry).filter(|entry| *entry > 0);
-            Ok(Asked::Answer(Entering::Entered(Entry { place, waits: word == "WAITING", entry, admissions })))
+            let number = Some(entry).filter(|number| *number > 0);
+            Ok(Asked::Answer(Entering::Entered(Entry { place, waits: word == "WAITING", number, admissions })))
         }
         word => Err(reply.unexpected(word)),
     }
