@@ -88,12 +88,15 @@ impl App {
         let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
 
         let signer = Signer::new(settings.token_key.expose());
-        let queues = Queues::start(redis.clone(), postgres.clone(), signer, service.queue.into())
+        let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
+        let (zone, defaults) = (service.time_zone, service.queue.into());
+        let queues = Queues::start(redis.clone(), postgres.clone(), signer, seats.clone(), zone, defaults)
             .await?
             .with_max_streams(service.max_streams);
+        // Openings without a draw get theirs.
+        queues.refresh().await?;
         let queues = Arc::new(queues);
         let concerts = Arc::new(Concerts::start(postgres.clone(), service.time_zone).await?);
-        let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
         let ids = Arc::new(ReservationIds::new(postgres.clone()));
         let tasks = TaskTracker::new();
         let reservations = Reservations::new(

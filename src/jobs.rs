@@ -42,8 +42,8 @@ const JOBS: [(&str, Duration, Step); 11] = [
     ("queue.remember", Duration::from_secs(1), |app| async move { app.queues.remember().await }.boxed()),
     // Asks Redis whether it is the one it was.
     ("redis.watch", Duration::from_secs(1), |app| async move { app.readiness.redis.watch().await }.boxed()),
-    // Reads the programme again if it has changed.
-    ("concert.refresh", Duration::from_secs(1), |app| async move { refresh_programme(&app).await }.boxed()),
+    // Reads the programme and the queues' settings again if they have changed: soon, since a queue that is paused must stop.
+    ("concert.refresh", Duration::from_millis(250), |app| async move { refresh_programme(&app).await }.boxed()),
     // Forgets what was answered under an Idempotency-Key too long ago: up to 1000 a run.
     ("idempotency.sweep", Duration::from_secs(1), |app| {
         async move { app.idempotency.sweep().await.map(|_| ()) }.boxed()

@@ -1,14 +1,15 @@
 //! The program: arguments, logs, and one call a verb.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use onsale::audit::Auditor;
 use onsale::concert;
 use onsale::dev;
 use onsale::postgres::Postgres;
+use onsale::queue::Facts;
 use onsale::serve::{Server, asked_to_stop};
-use onsale::settings::{AuditSettings, Cli, Command, SeedSettings, ServeSettings, StoreSettings};
+use onsale::settings::{AuditSettings, Cli, Command, SeedSettings, ServeSettings, StoreSettings, VerifyDrawSettings};
 use onsale::telemetry::{Output, start_logs};
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +45,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Migrate(stores) => migrate(&stores).await,
         Command::Seed(settings) => seed(&settings).await,
         Command::Audit(settings) => audit(&settings).await,
+        Command::VerifyDraw(settings) => verify_draw(&settings),
         Command::Guard(args) => Ok(dev::guard(args).await?),
     }
 }
@@ -93,4 +95,35 @@ async fn audit(settings: &AuditSettings) -> Outcome {
     }
     let sound = findings.iter().all(|finding| finding.holds);
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn verify_draw(settings: &VerifyDrawSettings) -> Outcome {
+    let mut text = String::new();
+    if settings.facts.as_os_str() == "-" {
+        std::io::stdin().read_to_string(&mut text)?;
+    } else {
+        text = std::fs::read_to_string(&settings.facts)?;
+    }
+    // In the envelope, as it was answered, or bare.
+    let mut value: serde_json::Value = serde_json::from_str(&text)?;
+    let bare = value.get_mut("data").map(serde_json::Value::take).unwrap_or(value);
+    let facts: Facts = serde_json::from_value(bare)?;
+    let drawn = facts.verify()?;
+    let mut stdout = std::io::stdout().lock();
+    if settings.json {
+        writeln!(stdout, "{}", serde_json::to_string(drawn.places())?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let entries = drawn.places().len();
+    writeln!(
+        stdout,
+        "The draw of queue {} holds: its seed is the one that was promised; {entries} entries.",
+        facts.queue
+    )?;
+    if let Some(entry) = settings.entry {
+        let place =
+            drawn.place_of(entry).ok_or_else(|| format!("there is no entry {entry}: they are 1 to {entries}"))?;
+        writeln!(stdout, "Entry {entry} has place {place}: {place} of those drawn come before it.")?;
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -47,6 +47,8 @@ pub enum Command {
     Seed(SeedSettings),
     /// Check every invariant against the live stores; exit 1 if one is broken
     Audit(AuditSettings),
+    /// Check a queue's draw, and print what it gave: exit 1 if it does not hold
+    VerifyDraw(VerifyDrawSettings),
     /// Watch over one private server (used by `onsale dev`)
     #[command(hide = true)]
     Guard(GuardArgs),
@@ -91,6 +93,20 @@ pub struct AuditSettings {
     pub json: bool,
 }
 
+/// What `onsale verify-draw` takes.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyDrawSettings {
+    /// The answer of GET /api/v1/queues/draws/{queueName}, in a file; - for standard input
+    #[arg(long, default_value = "-", value_name = "FILE")]
+    pub facts: PathBuf,
+    /// An entry number whose place to print
+    #[arg(long, value_name = "NUMBER")]
+    pub entry: Option<u64>,
+    /// Print the places of all entries as a JSON array
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// How queues without settings of their own admit.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct QueueDefaults {
@@ -109,6 +125,9 @@ pub struct QueueDefaults {
     /// Seconds that a seat is held, likewise
     #[arg(long, env = "ONSALE_HOLD_TTL_SECONDS", default_value_t = 300, value_parser = whole(1..=86_400))]
     pub hold_ttl_seconds: u32,
+    /// How many may try for each seat that is free, likewise, such as 1.5; 0: however many seats there are
+    #[arg(long, env = "ONSALE_STOCK_FACTOR", default_value = "1", value_parser = stock_factor)]
+    pub stock_factor: f64,
 }
 
 /// What `onsale serve` takes.
@@ -254,6 +273,10 @@ impl From<QueueDefaults> for QueueSettings {
             active_ttl: seconds(defaults.active_ttl_seconds),
             waiting_ttl: seconds(defaults.waiting_ttl_seconds),
             hold_ttl: seconds(defaults.hold_ttl_seconds),
+            opens_at: None,
+            paused: false,
+            draining: false,
+            stock_factor: defaults.stock_factor,
         }
     }
 }
@@ -304,6 +327,11 @@ fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + C
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("takes a whole number from {} to {}, not {text:?}", range.start(), range.end()))
     }
+}
+
+fn stock_factor(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1000.0).contains(number));
+    number.ok_or_else(|| format!("takes a number from 0 to 1000, not {text:?}"))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -4,10 +4,55 @@
 -- cap and the token bucket allow. At most `limit` of each, so that a call is bounded. Exact, however many call it: a
 -- script runs alone.
 -- Just after a loss nobody is let in, so that those who came first can claim their places first.
+-- Nor is anybody before a queue's opening, nor until all who came early have been drawn: else the order is not whole.
 -- The bucket holds one second's worth. It is counted in millionths of an admission, so that refilling is whole numbers:
 -- `rate` a second is `rate` millionths a microsecond.
 
 local BUCKET_UNIT = 1000000
+
+-- How to admit, as a call's ARGV say from the `first` on.
+local function terms_from(first)
+  local terms = {}
+  for i, name in ipairs({ 'cap', 'rate', 'active_ttl', 'waiting_ttl', 'limit', 'paused', 'stock', 'draw', 'opens_at' }) do
+    terms[name] = tonumber(ARGV[first + i - 1])
+  end
+  return terms
+end
+
+-- Whether a draw has not been closed: the opening is not come, or it may be that those who came early and were lost are
+-- still coming back. One whose users are still being moved comes before the next.
+local function is_collecting(now, terms)
+  if terms.draw == 0 then return false end
+  local at = redis.call('HMGET', state, 'closed', 'calm', 'draw')
+  if tonumber(at[1] or 0) >= terms.draw or (now >= terms.opens_at and now >= tonumber(at[2])) then return false end
+  return tonumber(at[3] or 0) == terms.draw or redis.call('ZCARD', early) == 0
+end
+
+-- Where the draw's entries are counted from.
+local function base_of(draw)
+  local at = redis.call('HMGET', state, 'draw', 'base', 'places')
+  if tonumber(at[1] or 0) == draw then return tonumber(at[2]) end
+  redis.call('HSET', state, 'draw', draw, 'base', at[3])
+  return tonumber(at[3])
+end
+
+-- Entry numbers are places counted from the draw's base, so that a signed place tells its entry number. Who comes back
+-- after a loss takes a new one.
+local function come_early(user, number, terms)
+  redis.call('ZADD', early, string.format('%.0f', number - base_of(terms.draw)), user)
+end
+
+-- At the opening the number of entries is fixed, and as many orders are kept for them: who comes now comes behind.
+local function close_draw(now, terms)
+  if terms.draw == 0 or is_collecting(now, terms) then return end
+  if tonumber(redis.call('HGET', state, 'closed') or 0) >= terms.draw then return end
+  local former = tonumber(redis.call('HGET', state, 'draw') or 0)
+  if former ~= terms.draw and redis.call('ZCARD', early) > 0 then return end
+  local base = base_of(terms.draw)
+  local first = tonumber(redis.call('HGET', state, 'places'))
+  redis.call('HSET', state, 'closed', terms.draw, 'entries', string.format('%.0f', first - base),
+    'first', string.format('%.0f', first), 'places', string.format('%.0f', 2 * first - base))
+end
 
 local function end_lapsed(now, limit)
   local lapsed = redis.call('ZRANGEBYSCORE', active, '-inf', now, 'LIMIT', 0, limit)
@@ -25,51 +70,68 @@ local function refilled_level(now_us, rate)
   return math.min(full, tonumber(bucket[1]) + elapsed * rate)
 end
 
--- Lets in `heads`, the first of those waiting, in order, but for those who have left. Returns how many were let in.
-local function let_in(heads, now, active_ttl, waiting_ttl, report)
+-- Lets in the first of those waiting, `heads` with their `orders`, but for those who have left. Returns how many were let in.
+local function let_in(heads, orders, now, terms, report)
   local records = redis.call('HMGET', tokens, unpack(heads))
   local expiries, changed = {}, {}
   for i, user in ipairs(heads) do
     local token = parse_token(records[i])
-    if not token or has_left(token, now, waiting_ttl) then
+    if not token or has_left(token, now, terms.waiting_ttl) then
       end_token(user, token, 'E', now)
       report.abandoned = report.abandoned + 1
     else
-      expiries[#expiries + 1] = now + active_ttl
+      expiries[#expiries + 1] = now + terms.active_ttl
       expiries[#expiries + 1] = user
       changed[#changed + 1] = user
       changed[#changed + 1] = format_token('A', token, now)
-      report.admitted = math.max(report.admitted, tonumber(token.place))
+      report.admitted = math.max(report.admitted, orders[i])
       report.waits[#report.waits + 1] = now - token.entered
     end
   end
   if #changed > 0 then
     redis.call('ZADD', active, unpack(expiries))
     redis.call('HSET', tokens, unpack(changed))
-    redis.call('HINCRBY', state, 'let_in', #changed / 2)
     for i = 1, #changed, 2 do quit_waiting(changed[i]) end
+    redis.call('HINCRBY', state, 'let_in', #changed / 2)
   end
   return #changed / 2
 end
 
-local function admit(now_us, cap, rate, active_ttl, waiting_ttl, limit)
+-- How many may be let in now by all that bounds it but the bucket.
+local function room_for(now, terms)
+  if terms.paused == 1 or now < tonumber(redis.call('HGET', state, 'calm')) then return 0 end
+  if redis.call('ZCARD', early) > 0 or is_collecting(now, terms) then return 0 end
+  local trying = redis.call('ZCARD', active)
+  local room = terms.cap - trying
+  -- Who holds seats has what it came for; the others could each take one yet.
+  if terms.stock >= 0 then room = math.min(room, terms.stock - (trying - redis.call('HLEN', holding))) end
+  return room
+end
+
+local function admit(now_us, terms)
   local now = math.floor(now_us / 1000)
-  local at = redis.call('HMGET', state, 'calm', 'admitted')
-  local report = { expired = end_lapsed(now, limit), abandoned = 0, waits = {}, admitted = tonumber(at[2]) }
-  local level = refilled_level(now_us, rate)
-  local room = math.min(cap - redis.call('ZCARD', active), math.floor(level / BUCKET_UNIT))
-  if now < tonumber(at[1]) then room = 0 end
+  close_draw(now, terms)
+  local report = {
+    expired = end_lapsed(now, terms.limit), abandoned = 0, waits = {}, admitted = tonumber(redis.call('HGET', state, 'admitted'))
+  }
+  local level = refilled_level(now_us, terms.rate)
+  local room = math.min(room_for(now, terms), math.floor(level / BUCKET_UNIT))
   local passed = 0
-  while room > 0 and passed < limit do
-    local heads = redis.call('ZRANGE', waiting, 0, math.min(room, limit - passed, 500) - 1)
-    if #heads == 0 then break end
-    local admitted = let_in(heads, now, active_ttl, waiting_ttl, report)
+  while room > 0 and passed < terms.limit do
+    local first = redis.call('ZRANGE', waiting, 0, math.min(room, terms.limit - passed, 500) - 1, 'WITHSCORES')
+    if #first == 0 then break end
+    local heads, orders = {}, {}
+    for i = 1, #first, 2 do
+      heads[#heads + 1] = first[i]
+      orders[#orders + 1] = tonumber(first[i + 1])
+    end
+    local admitted = let_in(heads, orders, now, terms, report)
     passed = passed + #heads
     room = room - admitted
     level = level - admitted * BUCKET_UNIT
   end
   redis.call('HSET', state, 'level', string.format('%.0f', level), 'refilled', string.format('%.0f', now_us),
     'admitted', string.format('%.0f', report.admitted))
-  report.more = passed >= limit or report.expired >= limit
+  report.more = passed >= terms.limit or report.expired >= terms.limit
   return report
 end

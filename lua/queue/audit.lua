@@ -4,8 +4,8 @@
 --       where the page before said  4 how many a page
 -- Returns: {UNOPENED}, there is nothing to check
 --        | {AUDITED, active now, where the next page begins (empty: nowhere), how many are torn, the users that
---          are..., then of each that is alive its place and a time in ms: of an active one when it was let in, of one that
---          waits and is there when it came...}. Torn: what a record says its user is in, the user is not in, or the
+--          are..., then of each that is alive a number and a time in ms: of an active one its place and when it was let in,
+--          of one that waits and is there its order and when it came...}. Torn: what a record says its user is in, the user is not in, or the
 --          other way round
 
 if not is_open() then return { 'UNOPENED' } end
@@ -27,13 +27,16 @@ if part == 'ACTIVE' then
   end
   if #page == 2 * limit then following = from + limit end
 elseif part == 'WAITING' then
+  local places = tonumber(redis.call('HGET', state, 'places'))
   local page = redis.call('ZRANGEBYSCORE', waiting, '(' .. from, '+inf', 'WITHSCORES', 'LIMIT', 0, limit)
   for i = 1, #page, 2 do
     local token = read_token(page[i])
-    if not token or token.status ~= 'W' or tonumber(token.place) ~= tonumber(page[i + 1]) then
+    -- An order that was drawn, or given after a loss, is above the place, and one of those given.
+    local place, order = token and tonumber(token.place), tonumber(page[i + 1])
+    if not token or token.status ~= 'W' or order < place or order > places or redis.call('ZSCORE', early, page[i]) then
       torn[#torn + 1] = page[i]
     elseif not has_left(token, now, waiting_ttl) then
-      alive[#alive + 1] = token.place
+      alive[#alive + 1] = string.format('%.0f', order)
       alive[#alive + 1] = token.entered
     end
   end
@@ -42,7 +45,7 @@ else
   local page = redis.call('HSCAN', tokens, from, 'COUNT', limit)
   for i = 1, #page[2], 2 do
     local user, token = page[2][i], parse_token(page[2][i + 1])
-    local waits = token.status ~= 'W' or redis.call('ZSCORE', waiting, user)
+    local waits = token.status ~= 'W' or redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', early, user)
     local tries = token.status ~= 'A' or redis.call('ZSCORE', active, user)
     if not token.status or not waits or not tries then torn[#torn + 1] = user end
   end

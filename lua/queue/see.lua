@@ -18,10 +18,13 @@ for i = 2, #ARGV - 1 do
   if word == 'WAITING' then
     if now - age > token.seen then redis.call('HSET', tokens, user, format_token('W', token, now - age)) end
     -- Without a bit nobody else can tell its rank.
-    if tonumber(redis.call('ZSCORE', waiting, user) or 0) > before then
+    local order = redis.call('ZSCORE', waiting, user)
+    if order and tonumber(order) > before then
       word = nil
     else
-      number, left = redis.call('ZRANK', waiting, user) or 0, math.max(token.seen, now - age) + waiting_ttl
+      -- Before it is drawn, all others come first at worst.
+      local others = redis.call('ZCARD', waiting) + redis.call('ZCARD', early) - 1
+      number, left = redis.call('ZRANK', waiting, user) or others, math.max(token.seen, now - age) + waiting_ttl
     end
   elseif word == 'ACTIVE' then
     number, left = expires, expires - now

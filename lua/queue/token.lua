@@ -5,21 +5,24 @@
 -- opened anew before it answers.
 --
 -- KEYS of every queue script, all under one hash tag:
---   1 waiting  ZSET  user -> place            who waits, in order of arrival
+--   1 waiting  ZSET  user -> order            who waits. The order is the token's place, but for those drawn
 --   2 active   ZSET  user -> expiry, ms       who may try
 --   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user
 --   4 ended    ZSET  user -> end, ms          whose record may be forgotten, and since when
 --   5 holding  HASH  user -> "1 5"            schedules in which an active user has held seats
---   6 state    HASH  places (the last place given), level and refilled (the token bucket), reaped (the reaper's cursor),
---                    admitted (the greatest place let in); of the last opening: incarnation, opened (when, ms), before
+--   6 state    HASH  places (the last place given or kept for a draw), level and refilled (the token bucket), reaped and
+--                    reaped_early (the reaper's cursors), admitted (the greatest order let in); of the last draw: draw (its number), base (the place
+--                    before its first), and once it is over closed (its number), entries and first (the order before the
+--                    first drawn one); of the last opening: incarnation, opened (when, ms), before
 --                    (the place before its first), window (ms in which lost places may be claimed), calm (until when
 --                    nobody is let in, ms); since then: let_in (how many were), left (how many that waited have ended
 --                    otherwise)
 --   7 crowd    STRING a bit of each order given since the last opening, from before + 1 on: whether it waits
+--   8 early    ZSET  user -> entry number     who came before the opening and is not drawn yet
 -- An order at or below `before`, given back from a former Redis, has no bit.
 -- STATUS: W waiting, A active, C completed (it paid), E ended otherwise.
 
-local waiting, active, tokens, ended, holding, state, crowd = unpack(KEYS)
+local waiting, active, tokens, ended, holding, state, crowd, early = unpack(KEYS)
 local incarnation = ARGV[#ARGV]
 local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before')
 local opened, before = tonumber(opening[2] or 0), tonumber(opening[3] or 0)
@@ -78,6 +81,7 @@ end
 -- Frees the place or slot of a user's token; its record stays a while, to say what became of it.
 local function end_token(user, token, status, now)
   if quit_waiting(user) then redis.call('HINCRBY', state, 'left', 1) end
+  redis.call('ZREM', early, user)
   redis.call('ZREM', active, user)
   redis.call('HDEL', holding, user)
   if token then

@@ -55,10 +55,11 @@ impl Auditor {
         let redis = Redis::connect(&settings.stores.redis(5_000)).await?;
         // The audit makes no tokens and reads none, so any key serves.
         let signer = Signer::new(&[0; 32]);
-        let queues = Queues::start(redis.clone(), postgres.clone(), signer, settings.queue.into()).await?;
+        let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
+        let (zone, defaults) = (chrono_tz::UTC, settings.queue.into());
+        let queues = Queues::start(redis, postgres.clone(), signer, seats.clone(), zone, defaults).await?;
         let concerts = Concerts::start(postgres.clone(), chrono_tz::UTC).await?;
-        let seats = Seats::new(redis, postgres.clone());
-        Ok(Self::new(postgres, Arc::new(concerts), Arc::new(queues), Arc::new(seats)))
+        Ok(Self::new(postgres, Arc::new(concerts), Arc::new(queues), seats))
     }
 
     /// Over stores that are connected already.

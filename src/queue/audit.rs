@@ -21,11 +21,11 @@ const PAGE: u32 = 500;
 pub struct QueueAudit {
     /// Tokens active: the most at any of these instants.
     pub active: u32,
-    /// The greatest place among them; 0 if there are none.
+    /// The greatest order among them; 0 if there are none.
     pub latest_active: u64,
-    /// The least place of those who wait and are there; 0 if there are none.
+    /// The least order of those who wait and are there; 0 if there are none.
     pub first_waiting: u64,
-    /// Places that wait and are there, although a later one was let in after they had come.
+    /// Orders that wait and are there, although a later one was let in after they had come.
     pub overtaken: Tally,
     /// Users who are in what their record does not say, or not in what it says: two live tokens are always that.
     pub torn: Tally,
@@ -42,7 +42,8 @@ enum Part {
 /// A page's tokens that are alive.
 #[derive(Debug, Clone, Copy)]
 struct Alive {
-    place: u64,
+    /// As the page has it, of an active one its place, which is its order too unless it was drawn.
+    order: u64,
     /// Of an active one when it was let in, of a waiting one when it came.
     at_ms: u64,
 }
@@ -56,18 +57,19 @@ impl Queues {
             let mut from = Some("0".to_owned());
             while let Some(begin) = from {
                 let (alive, following) = page(&self.redis, queue, part, &begin, &mut audit).await?;
-                for token in alive {
+                for mut token in alive {
                     match part {
                         Part::Active => {
-                            audit.latest_active = audit.latest_active.max(token.place);
+                            token.order = self.order(queue, token.order).await?.unwrap_or(token.order);
+                            audit.latest_active = audit.latest_active.max(token.order);
                             overtakers.add(token);
                         }
                         Part::Waiting => {
                             if audit.first_waiting == 0 {
-                                audit.first_waiting = token.place;
+                                audit.first_waiting = token.order;
                             }
                             if overtakers.overtook(token) {
-                                audit.overtaken.add(token.place);
+                                audit.overtaken.add(token.order);
                             }
                         }
                         Part::Tokens => {}
@@ -113,27 +115,26 @@ async fn page(
 
 fn alive(reply: &mut Reply) -> Result<Vec<Alive>, StoreError> {
     let numbers: Vec<u64> = reply.rest()?;
-    Ok(numbers.chunks_exact(2).map(|pair| Alive { place: pair[0], at_ms: pair[1] }).collect())
+    Ok(numbers.chunks_exact(2).map(|pair| Alive { order: pair[0], at_ms: pair[1] }).collect())
 }
 
-/// Of the active tokens those that no other one outdoes, being both of a later place and let in later: in descending order
-/// of place. Who waits was overtaken by any of them only if by one of these. Where all goes well it is a single one.
+/// Of the active tokens those that no other one outdoes, being both of a later order and let in later: in descending order. Who waits was overtaken by any of them only if by one of these. Where all goes well it is a single one.
 #[derive(Debug, Default)]
 struct Overtakers(Vec<Alive>);
 
 impl Overtakers {
     fn add(&mut self, token: Alive) {
-        let outdoes = |one: &Alive, other: &Alive| one.place >= other.place && one.at_ms >= other.at_ms;
+        let outdoes = |one: &Alive, other: &Alive| one.order >= other.order && one.at_ms >= other.at_ms;
         if !self.0.iter().any(|known| outdoes(known, &token)) {
             self.0.retain(|known| !outdoes(&token, known));
             self.0.push(token);
         }
     }
 
-    /// Whether one of a later place was let in after this one, which still waits, had come. One that has left cannot come
+    /// Whether one of a later order was let in after this one, which still waits, had come. One that has left cannot come
     /// back to its place, so it was there at that moment too. A place that was lost with Redis and given back is as old as
     /// its return.
     fn overtook(&self, waiting: Alive) -> bool {
-        self.0.iter().any(|active| active.place > waiting.place && active.at_ms > waiting.at_ms)
+        self.0.iter().any(|active| active.order > waiting.order && active.at_ms > waiting.at_ms)
     }
 }

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::ConcertId;
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::draw::Draw;
+use crate::ids::{ConcertId, ScheduleId};
 use crate::redis::QueueKeys;
 
 /// A queue's id, inside tokens and Postgres only.
@@ -16,7 +19,7 @@ pub struct QueueId(pub i32);
 const DEFAULT: QueueId = QueueId(1);
 
 /// How a queue admits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct QueueSettings {
     /// The most active tokens at any time.
     pub max_active: u32,
@@ -28,6 +31,14 @@ pub struct QueueSettings {
     pub waiting_ttl: Duration,
     /// How long a seat is held.
     pub hold_ttl: Duration,
+    /// Nobody is let in before; who comes earlier is drawn into random order then.
+    pub opens_at: Option<DateTime<Utc>>,
+    /// Nobody is let in.
+    pub paused: bool,
+    /// Nobody new is given a place.
+    pub draining: bool,
+    /// So many may try for each free seat; 0: however many seats there are.
+    pub stock_factor: f64,
 }
 
 /// A queue.
@@ -41,6 +52,38 @@ pub struct Queue {
     pub settings: QueueSettings,
     /// Its keys in Redis.
     pub keys: QueueKeys,
+    /// Its draws, the last one and those whose tokens may live, by number.
+    pub(super) draws: Vec<Arc<Draw>>,
+    /// What it sells: schedules with their dates.
+    pub(super) schedules: Vec<(ScheduleId, NaiveDate)>,
+}
+
+impl Queue {
+    /// A queue that sells nothing and has no draw.
+    #[must_use]
+    pub fn new(id: QueueId, name: String, settings: QueueSettings, keys: QueueKeys) -> Self {
+        Self { id, name, settings, keys, draws: Vec::new(), schedules: Vec::new() }
+    }
+
+    /// Its latest draw, over or not.
+    #[must_use]
+    pub fn draw(&self) -> Option<&Arc<Draw>> {
+        self.draws.last()
+    }
+
+    /// The draw that is under way.
+    pub(super) fn draw_under_way(&self) -> Option<&Arc<Draw>> {
+        self.draw().filter(|draw| draw.closing.is_none())
+    }
+
+    /// Which place, from 0, was drawn for who has this order, if it was drawn.
+    pub(super) fn draw_place_of(&self, order: u64) -> Option<u64> {
+        self.draws
+            .iter()
+            .rev()
+            .filter_map(|draw| draw.closing)
+            .find_map(|closing| order.checked_sub(closing.first_order + 1).filter(|place| *place < closing.entries))
+    }
 }
 
 /// All queues at some moment.
@@ -66,6 +109,10 @@ impl Directory {
 
     pub(super) fn serving(&self, concert: ConcertId) -> Option<Arc<Queue>> {
         self.by_concert.get(&concert).and_then(|id| self.get(*id))
+    }
+
+    pub(super) fn by_name(&self, name: &str) -> Option<Arc<Queue>> {
+        self.queues.values().find(|queue| queue.name == name).cloned()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Queue>> {

@@ -136,6 +136,10 @@ mod tests {
             active_ttl: seconds(300),
             waiting_ttl: seconds(120),
             hold_ttl: seconds(300),
+            opens_at: None,
+            paused: false,
+            draining: false,
+            stock_factor: 0.0,
         }
     }
 

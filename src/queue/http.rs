@@ -3,17 +3,24 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{FromRef, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http::header::{HeaderValue, RETRY_AFTER};
+use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use serde::{Deserialize, Serialize};
 
-use super::Queues;
 use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
+use super::{EnterError, Facts, Queues, Rank};
 use crate::http::{ApiError, ErrorCode, EventStream, Form, RateLimits, Success, User};
 use crate::ids::ConcertId;
+
+/// The entry number of one who is to be drawn.
+static DRAW_ENTRY: HeaderName = HeaderName::from_static("draw-entry");
+
+/// The place of one who was drawn, from 0.
+static DRAW_PLACE: HeaderName = HeaderName::from_static("draw-place");
 
 /// `/api/v1/queues/…`, but for leaving, which gives up seats too and so belongs to `reservation`.
 pub fn router<S>() -> Router<S>
@@ -26,6 +33,7 @@ where
         .route("/api/v1/queues/token", post(issue))
         .route("/api/v1/queues/token/rank", get(rank))
         .route("/api/v1/queues/token/events", get(events))
+        .route("/api/v1/queues/draws/{queueName}", get(draw))
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +52,7 @@ async fn issue(
     User(user): User,
     Had(had): Had,
     Form(form): Form<Issue>,
-) -> Result<Success<Issued>, ApiError> {
+) -> Result<Response, ApiError> {
     let queue = match form.concert_id {
         None => queues.serving(None).ok_or_else(|| ApiError::internal("there is no default queue"))?,
         Some(id) => {
@@ -59,18 +67,56 @@ async fn issue(
     if let Some(had) = had.filter(|had| had.queue == queue.id && had.user == user) {
         queues.check(&queue, &had).await?;
     }
-    let token = queues.enter(&queue, user).await?;
-    Ok(Success(Issued { token }))
+    let entered = queues.enter(&queue, user).await?;
+    let mut response = Success(Issued { token: entered.token }).into_response();
+    if let Some(entry) = entered.entry {
+        response.headers_mut().insert(&DRAW_ENTRY, HeaderValue::from(entry));
+    }
+    Ok(response)
+}
+
+impl From<EnterError> for ApiError {
+    fn from(error: EnterError) -> Self {
+        match error {
+            EnterError::Closing => {
+                Self::new(ErrorCode::Unavailable, "The queue is closing: it gives nobody a new place.")
+            }
+            EnterError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// The latest draw of a queue: its promise, and once it is over its proof.
+async fn draw(
+    State(queues): State<Arc<Queues>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Success<Facts>, ApiError> {
+    let queue = name.ok().and_then(|Path(name)| queues.by_name(&name));
+    let facts = queue.and_then(|queue| queue.draw().map(|draw| draw.facts(&queue.name)));
+    facts.map(Success).ok_or_else(|| ApiError::new(ErrorCode::NotFound, "There is no such queue, or it has no draw."))
 }
 
 async fn rank(State(queues): State<Arc<Queues>>, presented: Presented) -> Result<Response, ApiError> {
     let Presented { queue, claim } = &presented;
     let rank = queues.rank_lately(queue, claim).await?;
+    let place = match rank {
+        Rank::Waiting { order, .. } => queue.draw_place_of(order),
+        Rank::Active { .. } => queues.draw_place(queue, claim).await?,
+        _ => None,
+    };
+    let drawn = match rank {
+        Rank::Waiting { entry: entry @ 1.., .. } => Some((&DRAW_ENTRY, entry)),
+        _ => place.map(|place| (&DRAW_PLACE, place)),
+    };
     let view = RankView::new(rank, queue, &queues.about(queue))?;
     queues.told(claim, view.estimated_wait_seconds);
     // Whole seconds, rounded up, say the same as `pollAfterMillis`.
     let retry_after = HeaderValue::from(view.poll_after_millis.div_ceil(1000));
-    Ok(([(RETRY_AFTER, retry_after)], Success(view)).into_response())
+    let mut response = ([(RETRY_AFTER, retry_after)], Success(view)).into_response();
+    if let Some((name, number)) = drawn {
+        response.headers_mut().insert(name, HeaderValue::from(number));
+    }
+    Ok(response)
 }
 
 /// A `Last-Event-ID` is welcome and changes nothing: events are state, not history, and the state comes first.

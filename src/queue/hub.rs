@@ -280,9 +280,10 @@ impl Watched {
         let Rank::Waiting { ahead, .. } = self.rank else { return since >= ASK_EVERY };
         let Some(snapshot) = &moment.snapshot else { return since >= ASK_EVERY };
         let settings = &moment.queue.settings;
-        let order = moment.queue.order_of(claim);
+        let order = queues.order_of(&moment.queue, claim);
         if let Some(ahead) = order.and_then(|order| snapshot.ahead(order)) {
-            self.rank = Rank::Waiting { ahead, expires_ms: snapshot.expiry(settings.waiting_ttl) };
+            let expires_ms = snapshot.expiry(settings.waiting_ttl);
+            self.rank = Rank::Waiting { ahead, expires_ms, order: order.unwrap_or_default(), entry: 0 };
             if now.duration_since(self.noted) >= settings.waiting_ttl / 4 {
                 self.noted = now;
                 queues.sightings.note(claim);

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use chrono::Utc;
 
 use super::estimate::{Outlook, WaitSeconds};
 use super::snapshot::Glimpse;
@@ -16,14 +18,6 @@ pub(super) const PAGE: usize = 1000;
 
 /// How many runs of the job go by from one pruning to the next.
 const PRUNE_EVERY: u64 = 20;
-
-impl Queue {
-    /// What orders a token among those who wait; none if that is not known.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "who is drawn has another order than its place")]
-    pub(super) fn order_of(&self, claim: &Claim) -> Option<u64> {
-        Some(claim.place)
-    }
-}
 
 impl Queues {
     /// What has become of a token, as of the last second: if it waits, the snapshot says so, and this instance has seen
@@ -43,10 +37,12 @@ impl Queues {
         if !self.sightings.within(claim, queue.settings.waiting_ttl / 2) {
             return None;
         }
-        let ahead = snapshot.ahead(queue.order_of(claim)?)?;
+        let order = self.order_of(queue, claim)?;
+        let ahead = snapshot.ahead(order)?;
         self.sightings.note(claim);
         self.losses.somebody_waits(queue.id);
-        Some(Rank::Waiting { ahead, expires_ms: snapshot.expiry(queue.settings.waiting_ttl) })
+        let expires_ms = snapshot.expiry(queue.settings.waiting_ttl);
+        Some(Rank::Waiting { ahead, expires_ms, order, entry: 0 })
     }
 
     /// What this instance knows of a queue.
@@ -57,14 +53,11 @@ impl Queues {
     /// What there is to say of a queue.
     pub(super) fn about(&self, queue: &Queue) -> About {
         let measured = self.glimpse(queue.id).measured();
-        let rate = Some(queue.settings.admit_per_second);
-        let outlook = Outlook { measured, rate, opens_in: Duration::ZERO };
+        let settings = &queue.settings;
+        let rate = (!settings.paused).then_some(settings.admit_per_second);
+        let opens_in = settings.opens_at.map(|at| at - Utc::now()).and_then(|left| left.to_std().ok());
+        let outlook = Outlook { measured, rate, opens_in: opens_in.unwrap_or_default() };
         About { outlook, sold_out: self.sold_out(queue) }
-    }
-
-    /// Whether there is nothing left to be let in for. Of a queue that there is this is not known yet.
-    pub(super) fn sold_out(&self, queue: &Queue) -> bool {
-        self.get(queue.id).is_none()
     }
 
     /// Tells Redis whom this instance has seen.

@@ -22,6 +22,10 @@ pub(super) const PLACES_A_EPOCH: u64 = 1 << 32;
 /// third of the time that they have yet to wait: so all who come before somebody have claimed their places by then.
 const CALM: Duration = Duration::from_secs(3);
 
+/// For how long a draw is not ended after a loss: those who are to be drawn ask at random times, and who comes back after
+/// the draw comes behind all.
+const CALM_BEFORE_DRAW: Duration = WAITS_FOR;
+
 /// For how long somebody who was seen waiting is taken to wait still: who waits asks every 11 s or more often.
 const WAITS_FOR: Duration = Duration::from_secs(12);
 
@@ -62,7 +66,7 @@ pub(super) enum Ended {
 pub(super) struct Losses {
     /// When this instance tried last to open each queue, and whether it could.
     opened: Mutex<HashMap<QueueId, (Instant, bool)>>,
-    /// Of each epoch, the greatest place that is known to have had its turn.
+    /// Of each epoch, the greatest order that is known to have had its turn.
     reached: Mutex<HashMap<(QueueId, u64), (Instant, u64)>>,
     /// When this instance saw somebody wait last. What is written to Postgres may be a second old, and a crowd comes in
     /// less.
@@ -78,13 +82,6 @@ impl Losses {
 
     fn is_crowded(&self, queue: QueueId) -> bool {
         self.waited.get(&queue).is_some_and(|at| at.elapsed() < WAITS_FOR)
-    }
-}
-
-impl Claim {
-    /// Which opening of the queue gave the place.
-    pub(super) fn epoch(&self) -> u64 {
-        self.place / PLACES_A_EPOCH
     }
 }
 
@@ -130,7 +127,9 @@ impl Queues {
     async fn try_open(&self, queue: &Queue) -> Result<(), StoreError> {
         let opening = records::next_opening(&self.postgres, queue).await?;
         let crowded = opening.crowded || self.losses.is_crowded(queue.id);
-        let calm = if crowded { CALM } else { Duration::ZERO };
+        let calm = if queue.draw_under_way().is_some() { CALM_BEFORE_DRAW } else { CALM };
+        let calm = if crowded { calm } else { Duration::ZERO };
+        self.shuffle_again(queue.id);
         if store::open(&self.redis, queue, opening.epoch, calm).await? {
             self.losses.left.insert(queue.id);
         }
@@ -159,14 +158,22 @@ impl Queues {
 
     /// Gives a lost place back, unless its token is known to have ended.
     async fn give_back(&self, queue: &Queue, claim: &Claim, since: Duration) -> Result<Option<Ended>, StoreError> {
-        let ended = if claim.place > self.reached(queue.id, claim.epoch()).await? {
-            // It waited then; it must have been seen since.
-            (since > queue.settings.waiting_ttl).then_some(Ended::Expired)
-        } else {
-            records::turn(&self.postgres, queue, claim).await?
+        let order = self.order(queue, claim.place).await?;
+        let reached = match order {
+            Some(order) => order <= self.reached(queue.id, order / PLACES_A_EPOCH).await?,
+            None => false,
         };
+        // Payments are known by place, and so say nothing of how far a drawn order has come.
+        let ended = if reached || order != Some(claim.place) {
+            records::turn(&self.postgres, queue, claim, order.filter(|_| reached)).await?
+        } else {
+            None
+        };
+        // One that waited then must have been seen since.
+        let unseen = !reached && since > queue.settings.waiting_ttl;
+        let ended = ended.or(unseen.then_some(Ended::Expired));
         if ended.is_none()
-            && let Some(admissions) = store::restore(&self.redis, queue, claim).await?
+            && let Some(admissions) = store::restore(&self.redis, self.terms(queue).await?, claim, order).await?
         {
             admissions.record(queue);
             metrics::counter!("queue_restored_total", "queue" => queue.name.clone()).increment(1);

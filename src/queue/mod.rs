@@ -1,21 +1,25 @@
 //! The queue: who may try, in order of arrival, never more at once than the cap, never faster than the rate. Owns the
-//! `{queue:…}` keys in Redis, the scripts `lua/queue/*`, and Postgres' tables `queue` and `queue_progress`.
+//! `{queue:…}` keys in Redis, the scripts `lua/queue/*`, and Postgres' tables `queue`,
+//! `queue_progress` and `queue_draw`.
 //!
 //! Order, cap and rate are kept by the scripts alone, each of which runs by itself in Redis; so they hold however many
 //! instances there are.
 
 mod audit;
 mod directory;
+mod draw;
 mod estimate;
 mod http;
 mod hub;
 mod lately;
 mod lost;
+mod opening;
 mod pass;
 mod promote;
 mod records;
 mod sightings;
 mod snapshot;
+mod stock;
 mod store;
 mod token;
 mod view;
@@ -25,10 +29,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use chrono_tz::Tz;
 use dashmap::DashMap;
 
 pub use audit::QueueAudit;
 pub use directory::{Directory, Queue, QueueId, QueueSettings};
+pub use draw::{Draw, Facts, Permutation, UnprovenError};
 pub use http::router;
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
@@ -38,6 +44,7 @@ pub use token::{Claim, Signer};
 use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
+use crate::seat::Seats;
 use crate::store_error::StoreError;
 use hub::Hub;
 use lost::{Asked, Losses};
@@ -45,6 +52,8 @@ use pass::PassCache;
 use records::Progress;
 use sightings::Sightings;
 use snapshot::Glimpse;
+use stock::SoldOut;
+use store::{Entering, Terms};
 
 /// All queues.
 #[derive(Debug)]
@@ -52,6 +61,8 @@ pub struct Queues {
     redis: Redis,
     postgres: Postgres,
     signer: Signer,
+    seats: Arc<Seats>,
+    time_zone: Tz,
     defaults: QueueSettings,
     directory: ArcSwap<Directory>,
     passes: PassCache,
@@ -61,6 +72,30 @@ pub struct Queues {
     sightings: Sightings,
     sighting_runs: AtomicU64,
     hub: Hub,
+    /// The draw of each queue that this instance has carried out last, and what was drawn.
+    shuffled: DashMap<QueueId, u32>,
+    permutations: DashMap<(QueueId, u32), Arc<Permutation>>,
+    sold_out: DashMap<QueueId, SoldOut>,
+}
+
+/// A user's place in a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entered {
+    /// The token for it.
+    pub token: String,
+    /// Its entry number, if it is to be drawn.
+    pub entry: Option<u64>,
+}
+
+/// Why a user was given no place.
+#[derive(Debug, thiserror::Error)]
+pub enum EnterError {
+    /// The queue is being drained.
+    #[error("the queue gives nobody a new place")]
+    Closing,
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// The most streams of events at a time, unless said otherwise.
@@ -72,6 +107,8 @@ impl Queues {
         redis: Redis,
         postgres: Postgres,
         signer: Signer,
+        seats: Arc<Seats>,
+        time_zone: Tz,
         defaults: QueueSettings,
     ) -> Result<Self, StoreError> {
         let directory = records::directory(&postgres, redis.keys(), &defaults).await?;
@@ -79,6 +116,8 @@ impl Queues {
             redis,
             postgres,
             signer,
+            seats,
+            time_zone,
             defaults,
             directory: ArcSwap::from_pointee(directory),
             passes: PassCache::default(),
@@ -88,6 +127,9 @@ impl Queues {
             sightings: Sightings::default(),
             sighting_runs: AtomicU64::new(0),
             hub: Hub::new(MAX_STREAMS),
+            shuffled: DashMap::new(),
+            permutations: DashMap::new(),
+            sold_out: DashMap::new(),
         })
     }
 
@@ -97,8 +139,20 @@ impl Queues {
         Self { hub: Hub::new(most), ..self }
     }
 
-    /// Reads the queues again, after a change of the programme.
+    /// Reads the queues again, after a change of the programme, and makes the draws that openings need.
     pub async fn refresh(&self) -> Result<(), StoreError> {
+        self.read_again().await?;
+        if self.prepare_draws().await? {
+            self.read_again().await?;
+        }
+        let directory = self.directory.load();
+        self.permutations.retain(|(queue, number), _| {
+            directory.get(*queue).is_some_and(|queue| queue.draws.iter().any(|draw| draw.number == *number))
+        });
+        Ok(())
+    }
+
+    async fn read_again(&self) -> Result<(), StoreError> {
         let directory = records::directory(&self.postgres, self.redis.keys(), &self.defaults).await?;
         self.directory.store(Arc::new(directory));
         Ok(())
@@ -126,23 +180,34 @@ impl Queues {
         self.directory.load().get(id)
     }
 
-    /// Gives the user a place in the queue, or the one it has; returns its token.
-    pub async fn enter(&self, queue: &Queue, user: UserId) -> Result<String, StoreError> {
+    /// The queue of this name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<Arc<Queue>> {
+        self.directory.load().by_name(name)
+    }
+
+    async fn terms<'a>(&self, queue: &'a Queue) -> Result<Terms<'a>, StoreError> {
+        Ok(Terms { queue, room: self.room(queue).await? })
+    }
+
+    /// Gives the user a place in the queue, or the one it has.
+    pub async fn enter(&self, queue: &Queue, user: UserId) -> Result<Entered, EnterError> {
         for _ in 0..lost::TRIES {
-            match store::enter(&self.redis, queue, user).await? {
-                Asked::Answer(store::Entry { place, waits, admissions }) => {
+            match store::enter(&self.redis, self.terms(queue).await?, user).await? {
+                Asked::Answer(Entering::Closing) => return Err(EnterError::Closing),
+                Asked::Answer(Entering::Entered(store::Entry { place, waits, number, admissions })) => {
                     admissions.record(queue);
                     let claim = Claim { queue: queue.id, user, place };
                     if waits {
                         self.losses.somebody_waits(queue.id);
                         self.sightings.confirm(&claim);
                     }
-                    return Ok(self.signer.sign(&claim));
+                    return Ok(Entered { token: self.signer.sign(&claim), entry: number });
                 }
                 _ => self.open(queue).await?,
             }
         }
-        Err(lost::does_not_stay(queue))
+        Err(lost::does_not_stay(queue).into())
     }
 
     /// What has become of a token, and how many are before it, as Redis says.

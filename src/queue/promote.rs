@@ -12,11 +12,13 @@ impl Queues {
     /// One run of the job: a step for each queue, and more where there is more to do.
     pub async fn promote(&self) -> Result<(), StoreError> {
         for queue in self.all() {
+            self.open_doors(&queue).await?;
             for _ in 0..STEPS_A_RUN {
                 if !self.promote_step(&queue).await? {
                     break;
                 }
             }
+            self.look_at_stock(&queue).await?;
         }
         self.passes.prune();
         Ok(())
@@ -25,8 +27,8 @@ impl Queues {
     /// One bounded step for one queue; whether there is more to do at once.
     pub async fn promote_step(&self, queue: &Queue) -> Result<bool, StoreError> {
         let glimpse = self.glimpse(queue.id);
-        let (asked, with_crowd) = (Instant::now(), glimpse.is_wanted());
-        let Some(step) = store::promote(&self.redis, queue, with_crowd).await? else {
+        let (terms, asked, with_crowd) = (self.terms(queue).await?, Instant::now(), glimpse.is_wanted());
+        let Some(step) = store::promote(&self.redis, terms, with_crowd).await? else {
             self.progress.remove(&queue.id);
             // Those whose places are lost must claim them, so nobody may be told of them any more.
             glimpse.clear();

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use super::directory::{Queue, QueueSettings};
+use super::draw::{Closing, Draw};
 use super::lost::{Asked, PLACES_A_EPOCH};
 use super::records::Progress;
 use super::snapshot::Crowd;
@@ -23,6 +24,10 @@ static PROMOTE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.promote", &[TOKEN, ADMIT, include_str!("../../lua/queue/promote.lua")]));
 static RESTORE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.restore", &[TOKEN, ADMIT, include_str!("../../lua/queue/restore.lua")]));
+static CLOSE_DRAW: LazyLock<Script> =
+    LazyLock::new(|| Script::new("queue.close_draw", &[TOKEN, ADMIT, include_str!("../../lua/queue/close_draw.lua")]));
+static SHUFFLE: LazyLock<Script> =
+    LazyLock::new(|| Script::new("queue.shuffle", &[TOKEN, include_str!("../../lua/queue/shuffle.lua")]));
 static USE_UP: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.use_up", &[TOKEN, include_str!("../../lua/queue/use_up.lua")]));
 static RANK: LazyLock<Script> =
@@ -76,7 +81,24 @@ impl Admissions {
 pub(super) struct Entry {
     pub(super) place: u64,
     pub(super) waits: bool,
+    /// Its entry number, if it is to be drawn.
+    pub(super) number: Option<u64>,
     pub(super) admissions: Admissions,
+}
+
+/// What became of asking to enter.
+pub(super) enum Entering {
+    Entered(Entry),
+    /// The queue gives nobody a new place.
+    Closing,
+}
+
+/// How far a draw was carried out.
+pub(super) struct Shuffled {
+    /// How many are left to be given their order.
+    pub(super) left: u64,
+    /// The least entry number among them.
+    pub(super) least: u64,
 }
 
 /// What a token is now.
@@ -106,6 +128,10 @@ pub enum Rank {
         ahead: u64,
         /// Milliseconds since 1970 by Redis' clock.
         expires_ms: i64,
+        /// Its order; 0 if that is to be drawn.
+        order: u64,
+        /// Its entry number, if it is to be drawn; else 0.
+        entry: u64,
     },
     /// It may try until then.
     Active {
@@ -197,26 +223,38 @@ pub(super) async fn open(redis: &Redis, queue: &Queue, epoch: u64, calm: Duratio
     }
 }
 
-pub(super) async fn enter(redis: &Redis, queue: &Queue, user: UserId) -> Result<Asked<Entry>, StoreError> {
-    let call = admission_args(ENTER.on(&queue.keys).arg(user.get()), &queue.settings).arg(ENTER_LIMIT);
+/// How a call admits: how the queue is set, and what its stock leaves room for.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) queue: &'a Queue,
+    /// How many may try who hold nothing yet, if that is bounded.
+    pub(super) room: Option<u64>,
+}
+
+pub(super) async fn enter(redis: &Redis, terms: Terms<'_>, user: UserId) -> Result<Asked<Entering>, StoreError> {
+    let queue = terms.queue;
+    let call = terms.on(ENTER.on(&queue.keys).arg(user.get()), ENTER_LIMIT).arg(u8::from(queue.settings.draining));
     let mut reply = redis.run(call).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "UNOPENED" => Ok(Asked::Unopened),
+        "CLOSING" => Ok(Asked::Answer(Entering::Closing)),
         "WAITING" | "ACTIVE" => {
             let place = reply.parse()?;
-            let (issued, expired, abandoned) = (reply.take()?, reply.take()?, reply.take()?);
+            let (issued, entry, expired, abandoned) = (reply.take()?, reply.parse()?, reply.take()?, reply.take()?);
             let waits_ms = reply.rest()?;
             let admissions = Admissions { issued, expired, abandoned, waits_ms };
-            Ok(Asked::Answer(Entry { place, waits: word == "WAITING", admissions }))
+            let number = Some(entry).filter(|number| *number > 0);
+            Ok(Asked::Answer(Entering::Entered(Entry { place, waits: word == "WAITING", number, admissions })))
         }
         word => Err(reply.unexpected(word)),
     }
 }
 
 /// `with_crowd`: whether to bring along who waits.
-pub(super) async fn promote(redis: &Redis, queue: &Queue, with_crowd: bool) -> Result<Option<Step>, StoreError> {
-    let call = admission_args(PROMOTE.on(&queue.keys), &queue.settings).arg(STEP_LIMIT);
+pub(super) async fn promote(redis: &Redis, terms: Terms<'_>, with_crowd: bool) -> Result<Option<Step>, StoreError> {
+    let queue = terms.queue;
+    let call = terms.on(PROMOTE.on(&queue.keys), STEP_LIMIT);
     // As long as a place may be claimed, what became of it must be known.
     let call = call.arg(millis(claim_window(&queue.settings).max(ENDED_RETENTION)));
     let mut reply = redis.run(call.arg(u8::from(with_crowd))).await?;
@@ -243,11 +281,57 @@ pub(super) async fn promote(redis: &Redis, queue: &Queue, with_crowd: bool) -> R
     }
 }
 
-fn admission_args<'a>(call: Call<'a>, settings: &QueueSettings) -> Call<'a> {
+impl Terms<'_> {
+    fn on<'a>(&self, call: Call<'a>, limit: u32) -> Call<'a> {
+        let Queue { settings, .. } = self.queue;
+        let draw = self.queue.draw_under_way();
+        // An opening whose draw is not known yet must not be taken for none.
+        let unprepared = settings.opens_at.is_some() && self.queue.draw().is_none();
+        let opens_at = draw.and(settings.opens_at).map_or(0, |opens_at| opens_at.timestamp_millis().max(0));
+        admission_args(call, settings, limit)
+            .arg(u8::from(settings.paused || unprepared))
+            .arg(self.room.map_or(-1, u64::cast_signed))
+            .arg(draw.map_or(0, |draw| draw.number))
+            .arg(opens_at)
+    }
+}
+
+fn admission_args<'a>(call: Call<'a>, settings: &QueueSettings, limit: u32) -> Call<'a> {
     call.arg(settings.max_active)
         .arg(settings.admit_per_second)
         .arg(millis(settings.active_ttl))
         .arg(millis(settings.waiting_ttl))
+        .arg(limit)
+}
+
+/// Ends a draw's entries, if it is time; none if it is not.
+pub(super) async fn close_draw(redis: &Redis, queue: &Queue, draw: &Draw) -> Result<Option<Closing>, StoreError> {
+    let opens_at = queue.settings.opens_at.map_or(0, |opens_at| opens_at.timestamp_millis().max(0));
+    let over = if draw.closing.is_some() { 0 } else { opens_at };
+    let mut reply = redis.run(CLOSE_DRAW.on(&queue.keys).arg(draw.number).arg(over)).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "UNOPENED" | "EARLY" => Ok(None),
+        "CLOSED" => Ok(Some(Closing { base: reply.parse()?, entries: reply.parse()?, first_order: reply.parse()? })),
+        word => Err(reply.unexpected(word)),
+    }
+}
+
+/// Gives entries, from this one on, their orders; none if there is nothing of this draw to do.
+pub(super) async fn shuffle(
+    redis: &Redis,
+    queue: &Queue,
+    draw: u32,
+    entry: u64,
+    orders: &[u64],
+) -> Result<Option<Shuffled>, StoreError> {
+    let mut reply = redis.run(SHUFFLE.on(&queue.keys).arg(draw).arg(entry).arg(orders)).await?;
+    let word: String = reply.take()?;
+    match word.as_str() {
+        "UNOPENED" | "OTHER" => Ok(None),
+        "SHUFFLED" => Ok(Some(Shuffled { left: reply.take()?, least: reply.parse()? })),
+        word => Err(reply.unexpected(word)),
+    }
 }
 
 fn claim_args<'a>(script: &'a Script, queue: &Queue, claim: &Claim) -> Call<'a> {
@@ -283,10 +367,16 @@ pub(super) async fn use_up(redis: &Redis, queue: &Queue, paid: &[Claim]) -> Resu
     }
 }
 
-/// Gives a lost place back; none if there is nothing to give back any more.
-pub(super) async fn restore(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Option<Admissions>, StoreError> {
-    let call = RESTORE.on(&queue.keys).arg(claim.user.get()).arg(claim.place);
-    let mut reply = redis.run(admission_args(call, &queue.settings).arg(ENTER_LIMIT)).await?;
+/// Gives a lost place back, in this order, or if there is none, to be drawn or behind all; none if there is nothing to give
+/// back any more.
+pub(super) async fn restore(
+    redis: &Redis,
+    terms: Terms<'_>,
+    claim: &Claim,
+    order: Option<u64>,
+) -> Result<Option<Admissions>, StoreError> {
+    let call = RESTORE.on(&terms.queue.keys).arg(claim.user.get()).arg(claim.place).arg(order.unwrap_or(0));
+    let mut reply = redis.run(terms.on(call, ENTER_LIMIT)).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "UNOPENED" | "KNOWN" => Ok(None),
@@ -301,7 +391,10 @@ pub(super) async fn restore(redis: &Redis, queue: &Queue, claim: &Claim) -> Resu
 pub(super) async fn rank(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Asked<Rank>, StoreError> {
     let reply = redis.run(claim_args(&RANK, queue, claim)).await?;
     asked(reply, |word, reply| match word {
-        "WAITING" => Ok(Rank::Waiting { ahead: reply.take()?, expires_ms: reply.take()? }),
+        "WAITING" => {
+            let (ahead, expires_ms) = (reply.take()?, reply.take()?);
+            Ok(Rank::Waiting { ahead, expires_ms, order: reply.parse()?, entry: reply.parse()? })
+        }
         "ACTIVE" => {
             let (expires_ms, left) = (reply.take()?, Duration::from_millis(reply.take()?));
             Ok(Rank::Active { expires_ms, left })
@@ -343,7 +436,11 @@ fn fate(queue: &Queue, text: &str) -> Option<(Claim, Fate)> {
     let (word, number): (_, i64) = (fields.next()?, fields.next()?.parse().ok()?);
     let last: u64 = fields.next()?.parse().ok()?;
     let fate = match word {
-        "WAITING" => Fate::Known(Rank::Waiting { ahead: number.try_into().ok()?, expires_ms: last.try_into().ok()? }),
+        "WAITING" => {
+            let (ahead, expires_ms) = (number.try_into().ok()?, last.try_into().ok()?);
+            // Streams do not tell the order.
+            Fate::Known(Rank::Waiting { ahead, expires_ms, order: 0, entry: 0 })
+        }
         "ACTIVE" => Fate::Known(Rank::Active { expires_ms: number, left: Duration::from_millis(last) }),
         "EXPIRED" => Fate::Known(Rank::Expired),
         "COMPLETED" => Fate::Known(Rank::Completed),

@@ -45,7 +45,7 @@ impl RankView {
             expires_at: None,
         };
         match rank {
-            Rank::Waiting { ahead, expires_ms } => {
+            Rank::Waiting { ahead, expires_ms, .. } => {
                 let wait = || about.outlook.wait(ahead, &queue.settings);
                 Ok(Self {
                     rank: Some(ahead),

@@ -14,9 +14,9 @@ pub struct Keys {
 }
 
 /// A queue's keys, in the order of its scripts' KEYS: waiting, active, tokens, ended, holding, state,
-/// crowd.
+/// crowd, early.
 #[derive(Debug, Clone)]
-pub struct QueueKeys(pub(super) [String; 7]);
+pub struct QueueKeys(pub(super) [String; 8]);
 
 /// A schedule's keys, in the order of its scripts' KEYS: seats, map, holds, lapses, `by_seat`, `by_user`, paying, past.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl Keys {
     /// The keys of the queue of this name.
     #[must_use]
     pub fn queue(&self, name: &str) -> QueueKeys {
-        let parts = ["waiting", "active", "tokens", "ended", "holding", "state", "crowd"];
+        let parts = ["waiting", "active", "tokens", "ended", "holding", "state", "crowd", "early"];
         QueueKeys(parts.map(|part| self.name(format_args!("queue:{name}"), part)))
     }
 

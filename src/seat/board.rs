@@ -42,6 +42,8 @@ pub(super) struct Board {
 pub struct FreeList {
     /// How many there are.
     pub free: usize,
+    /// How many are not sold: free, held or being paid.
+    pub unsold: usize,
     /// The answer of `GET …/seats`.
     pub body: Bytes,
     /// Its entity tag, from its content, and so the same on every instance.
@@ -213,13 +215,14 @@ impl FreeList {
         let view = |seat: &super::Seat| SeatView { concert_seat_id: seat.id, seat_number: seat.number };
         let seats: Vec<SeatView> = plan.free(&states).map(view).collect();
         let free = seats.len();
+        let unsold = states.iter().filter(|state| **state != b'S').count();
         let (body, etag) = render(&SeatsView { seats })?;
-        Ok(Self { free, body, etag, states, known, asked, changes })
+        Ok(Self { free, unsold, body, etag, states, known, asked, changes })
     }
 
     fn confirmed(&self, asked: Instant, changes: u64) -> Self {
         let (body, etag, known) = (self.body.clone(), self.etag.clone(), self.known.clone());
-        Self { free: self.free, body, etag, states: self.states.clone(), known, asked, changes }
+        Self { free: self.free, unsold: self.unsold, body, etag, states: self.states.clone(), known, asked, changes }
     }
 }
 

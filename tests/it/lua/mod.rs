@@ -6,6 +6,7 @@
 mod admit;
 mod bench;
 mod crowd;
+mod draw;
 mod load;
 mod lost;
 mod many;

@@ -17,7 +17,7 @@ fn open_opens_once() {
 #[test]
 fn enter_gives_a_place_or_the_one_there_is() {
     block_on(async {
-        let queue = QueueBench::unopened().await;
+        let mut queue = QueueBench::unopened().await;
         assert_eq!(queue.enter(1).await, ["UNOPENED"]);
         assert_eq!(queue.one("EXISTS tokens").await, "0", "an unopened queue stays untouched");
         queue.open(100).await;
@@ -25,6 +25,8 @@ fn enter_gives_a_place_or_the_one_there_is() {
         assert_eq!(queue.enter(2).await, ["WAITING", "102", "1", "0", "0"]);
         assert_eq!(queue.enter(1).await, ["ACTIVE", "101", "0", "0", "0"]);
         assert_eq!(queue.enter(2).await, ["WAITING", "102", "0", "0", "0"]);
+        queue.draining = true;
+        assert_eq!(queue.enter(3).await, ["CLOSING"]);
         queue.assert_said_all("queue.enter");
 
         assert_eq!(queue.ask("ZRANGE waiting 0 -1 WITHSCORES").await, ["2", "102"]);
@@ -85,7 +87,7 @@ fn rank_tells_what_a_token_is_and_counts_as_seen() {
         let ranked = queue.rank(3, 103).await;
         let (_, [_, _, seen]) = queue.record(3).await;
         assert!(seen >= entered + 5, "a rank asked is a token seen");
-        assert_eq!(ranked, ["WAITING", "1", &(seen + queue.waiting_ttl).to_string()]);
+        assert_eq!(ranked, ["WAITING", "1", &(seen + queue.waiting_ttl).to_string(), "103", "0"]);
         queue.leave(2, 102).await;
         assert_eq!(queue.rank(3, 103).await[..2], ["WAITING", "0"]);
         assert_eq!(queue.rank(2, 102).await, ["EXPIRED"]);

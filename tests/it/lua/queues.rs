@@ -18,6 +18,12 @@ pub struct QueueBench {
     pub retention: u64,
     pub window: u64,
     pub calm: u64,
+    pub paused: bool,
+    /// How many may try who hold nothing; -1: any number.
+    pub stock: i64,
+    /// The draw under way, and when it is over.
+    pub draw: (u64, i64),
+    pub draining: bool,
 }
 
 impl Deref for QueueBench {
@@ -42,6 +48,10 @@ impl QueueBench {
             retention: MINUTE,
             window: MINUTE,
             calm: 0,
+            paused: false,
+            stock: -1,
+            draw: (0, 0),
+            draining: false,
         }
     }
 
@@ -58,16 +68,28 @@ impl QueueBench {
         self.run("open", &[&before_first, &window, &calm]).await
     }
 
-    /// Claims a lost place.
+    /// Claims a lost place in its order.
     pub async fn restore(&self, user: u64, place: u64) -> Vec<String> {
-        let [cap, rate, active, waiting] = self.admission();
-        let (user, place, limit) = (user.to_string(), place.to_string(), self.limit.to_string());
-        self.run("restore", &[&user, &place, &cap, &rate, &active, &waiting, &limit]).await
+        self.restore_as(user, place, place).await
+    }
+
+    /// Claims a lost place, in this order; 0 to be drawn, or behind all.
+    pub async fn restore_as(&self, user: u64, place: u64, order: u64) -> Vec<String> {
+        let first = [user, place, order].map(|number| number.to_string());
+        self.admitting("restore", &first, &[]).await
     }
 
     pub async fn enter(&self, user: u64) -> Vec<String> {
-        let [cap, rate, active, waiting] = self.admission();
-        self.run("enter", &[&user.to_string(), &cap, &rate, &active, &waiting, &self.limit.to_string()]).await
+        let mut reply = self.enter_saying_entry(user).await;
+        if reply.len() > 3 {
+            reply.remove(3);
+        }
+        reply
+    }
+
+    /// With its entry number after whether it was issued.
+    pub async fn enter_saying_entry(&self, user: u64) -> Vec<String> {
+        self.admitting("enter", &[user.to_string()], &[u8::from(self.draining).to_string()]).await
     }
 
     /// Users who come one after another.
@@ -99,10 +121,7 @@ impl QueueBench {
 
     /// All that a step says; with the crowd only if its bytes are no more than 127.
     pub async fn step(&self, with_crowd: bool) -> Vec<String> {
-        let [cap, rate, active, waiting] = self.admission();
-        let (limit, retention) = (self.limit.to_string(), self.retention.to_string());
-        let with_crowd = u8::from(with_crowd).to_string();
-        self.run("promote", &[&cap, &rate, &active, &waiting, &limit, &retention, &with_crowd]).await
+        self.admitting("promote", &[], &[self.retention.to_string(), u8::from(with_crowd).to_string()]).await
     }
 
     /// Tokens that were seen, as user, place and so many ms ago.
@@ -219,7 +238,13 @@ impl QueueBench {
         }
     }
 
-    fn admission(&self) -> [String; 4] {
-        [self.cap, self.rate, self.active_ttl, self.waiting_ttl].map(|number| number.to_string())
+    /// A script that lets in whom it may.
+    async fn admitting(&self, script: &str, before: &[String], after: &[String]) -> Vec<String> {
+        let numbers = [self.cap, self.rate, self.active_ttl, self.waiting_ttl, self.limit, u64::from(self.paused)];
+        let terms = numbers.iter().map(ToString::to_string);
+        let terms = terms.chain([self.stock.to_string(), self.draw.0.to_string(), self.draw.1.to_string()]);
+        let args: Vec<String> = before.iter().cloned().chain(terms).chain(after.iter().cloned()).collect();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.run(script, &args).await
     }
 }

@@ -57,7 +57,7 @@ pub fn named(op: &str) -> Source {
 /// The openings of a script, in order.
 pub fn openings(op: &str) -> &'static [&'static str] {
     match op {
-        "queue.enter" | "queue.promote" | "queue.restore" => &["queue.token", "queue.admit"],
+        "queue.enter" | "queue.promote" | "queue.restore" | "queue.close_draw" => &["queue.token", "queue.admit"],
         _ if op.starts_with("queue.") => &["queue.token"],
         _ => &["seat.map"],
     }

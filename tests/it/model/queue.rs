@@ -158,9 +158,13 @@ impl<'a> Course<'a> {
             active_ttl: minute,
             waiting_ttl: minute,
             hold_ttl: minute,
+            opens_at: None,
+            paused: false,
+            draining: false,
+            stock_factor: 0.0,
         };
         let keys = app.app.readiness.redis.keys().queue(&name);
-        let queue = Queue { id: QueueId(id), name, settings, keys };
+        let queue = Queue::new(QueueId(id), name, settings, keys);
         Self { app, signer, queue, claims: Vec::new(), model: Model::default() }
     }
 
@@ -184,7 +188,7 @@ impl<'a> Course<'a> {
     }
 
     async fn enter(&mut self, who: i64) {
-        let token = self.app.app.queues.enter(&self.queue, user(who)).await.unwrap();
+        let token = self.app.app.queues.enter(&self.queue, user(who)).await.unwrap().token;
         let claim = self.signer.verify(&token).unwrap();
         let token = self.model.enter(who, self.queue.settings.max_active);
         if token == self.claims.len() {

@@ -1,0 +1,99 @@
+//! A queue tied to its stock: no more are let in to try than there are seats left to try for, and when all is sold it says
+//! so. It asks the seats; they know nothing of queues.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use super::directory::Queue;
+use super::{QueueId, Queues};
+use crate::store_error::StoreError;
+
+/// How often a queue that is not tied to its stock is asked whether it is sold out.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is left of a queue's upcoming schedules.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Stock {
+    schedules: usize,
+    /// Seats that can be held now.
+    free: usize,
+    /// Seats that are free, held or being paid.
+    unsold: usize,
+}
+
+/// Whether a queue was sold out when it was last looked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SoldOut {
+    at: Instant,
+    sold_out: bool,
+}
+
+impl Queues {
+    /// How many may try who hold nothing yet; none if the queue is not tied to its stock, or sells nothing.
+    pub(super) async fn room(&self, queue: &Queue) -> Result<Option<u64>, StoreError> {
+        let factor = queue.settings.stock_factor;
+        if factor <= 0.0 || queue.settings.paused {
+            return Ok(None);
+        }
+        let stock = self.stock(queue).await?;
+        self.learn_stock(queue.id, stock);
+        Ok((stock.schedules > 0).then(|| room(factor, stock.free)))
+    }
+
+    /// Whether every seat of all that the queue sells is sold, as it was a moment ago.
+    #[must_use]
+    pub fn sold_out(&self, queue: &Queue) -> bool {
+        self.sold_out.get(&queue.id).is_some_and(|known| known.sold_out)
+    }
+
+    /// Looks whether the queue is sold out: at each call if it is tied to its stock, else once a second while somebody waits.
+    pub(super) async fn look_at_stock(&self, queue: &Queue) -> Result<(), StoreError> {
+        let tied = queue.settings.stock_factor > 0.0;
+        let waits = self.progress.get(&queue.id).is_some_and(|progress| progress.waiting > 0);
+        let lately = self.sold_out.get(&queue.id).is_some_and(|known| known.at.elapsed() < LOOK_EVERY);
+        if tied || (waits && !lately) {
+            let stock = self.stock(queue).await?;
+            self.learn_stock(queue.id, stock);
+        }
+        Ok(())
+    }
+
+    fn learn_stock(&self, queue: QueueId, stock: Stock) {
+        let sold_out = stock.schedules > 0 && stock.unsold == 0;
+        self.sold_out.insert(queue, SoldOut { at: Instant::now(), sold_out });
+    }
+
+    async fn stock(&self, queue: &Queue) -> Result<Stock, StoreError> {
+        let today = Utc::now().with_timezone(&self.time_zone).date_naive();
+        let mut stock = Stock::default();
+        for (schedule, _) in queue.schedules.iter().filter(|(_, date)| *date >= today) {
+            let list = self.seats.free_list(*schedule).await?;
+            stock.schedules += 1;
+            stock.free += list.free;
+            stock.unsold += list.unsold;
+        }
+        Ok(stock)
+    }
+}
+
+/// So many for each free seat, and one at least while there is a seat.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
+fn room(factor: f64, free: usize) -> u64 {
+    ((factor * free as f64).floor() as u64).max(u64::from(free > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_there_is_a_seat_somebody_may_try() {
+        assert_eq!([room(1.0, 0), room(0.2, 1), room(0.5, 5), room(1.5, 2), room(1000.0, 0)], [0, 1, 2, 3, 0]);
+    }
+}
