@@ -5,6 +5,7 @@
 //! instances there are.
 
 mod audit;
+mod control;
 mod directory;
 mod estimate;
 mod http;
@@ -22,6 +23,8 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 pub use audit::QueueAudit;
+pub(crate) use control::named_or_new;
+pub use control::{Change, ControlError, Controlled, Figures, OwnSettings, create, is_name, set};
 pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use http::router;
 pub(crate) use pass::invalid_token;
@@ -48,6 +51,7 @@ pub struct Queues {
     passes: PassCache,
     losses: Losses,
     progress: DashMap<QueueId, Progress>,
+    figures: DashMap<QueueId, Figures>,
 }
 
 impl Queues {
@@ -68,6 +72,7 @@ impl Queues {
             passes: PassCache::default(),
             losses: Losses::default(),
             progress: DashMap::new(),
+            figures: DashMap::new(),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The scheduler's steps. Any number of instances may take them at once: each step is one script.
 
-use super::{Queue, Queues, records, store};
+use super::{Figures, Queue, Queues, records, store};
 use crate::store_error::StoreError;
 
 /// The most steps a queue is given in one run of the job, when each finds more to do.
@@ -24,10 +24,12 @@ impl Queues {
     pub async fn promote_step(&self, queue: &Queue) -> Result<bool, StoreError> {
         let Some(step) = store::promote(&self.redis, queue).await? else {
             self.progress.remove(&queue.id);
+            self.figures.remove(&queue.id);
             return Ok(false);
         };
         step.admissions.record(queue);
         self.progress.insert(queue.id, step.progress);
+        self.figures.insert(queue.id, Figures::new(step.progress.waiting, step.active, step.progress.admitted));
         if step.progress.waiting > 0 {
             self.losses.somebody_waits(queue.id);
         }
