@@ -43,6 +43,9 @@ pub struct Counts {
     pub sold: usize,
 }
 
+/// Seats that one statement makes: well within the time that a statement may take, on a busy server too.
+const SEATS_A_STATEMENT: usize = 5000;
+
 /// Makes the seats of a new schedule, in the order of their positions, in the caller's transaction.
 pub async fn create(
     postgres: &Postgres,
@@ -50,24 +53,27 @@ pub async fn create(
     schedule: ScheduleId,
     seats: &[NewSeat],
 ) -> Result<(), StoreError> {
-    let sections: Vec<String> = seats.iter().map(|seat| seat.section.clone()).collect();
-    let rows: Vec<String> = seats.iter().map(|seat| seat.row.clone()).collect();
-    let numbers: Vec<i32> = seats.iter().map(|seat| seat.number).collect();
-    let prices: Vec<i64> = seats.iter().map(|seat| seat.price).collect();
-    let insert = sqlx::query!(
-        "INSERT INTO concert_seat (concert_schedule_id, position, section, row, number, price)
-         SELECT $1, at - 1, section, in_row, number, price
-         FROM unnest($2::text[], $3::text[], $4::integer[], $5::bigint[])
-              WITH ORDINALITY AS plan (section, in_row, number, price, at)
-         ORDER BY at",
-        schedule.get(),
-        &sections,
-        &rows,
-        &numbers,
-        &prices
-    )
-    .execute(connection);
-    postgres.timed("seat.create", insert).await?;
+    for (part, begin) in seats.chunks(SEATS_A_STATEMENT).zip((0_i64..).step_by(SEATS_A_STATEMENT)) {
+        let sections: Vec<String> = part.iter().map(|seat| seat.section.clone()).collect();
+        let rows: Vec<String> = part.iter().map(|seat| seat.row.clone()).collect();
+        let numbers: Vec<i32> = part.iter().map(|seat| seat.number).collect();
+        let prices: Vec<i64> = part.iter().map(|seat| seat.price).collect();
+        let insert = sqlx::query!(
+            "INSERT INTO concert_seat (concert_schedule_id, position, section, row, number, price)
+             SELECT $1, $2 + at - 1, section, in_row, number, price
+             FROM unnest($3::text[], $4::text[], $5::integer[], $6::bigint[])
+                  WITH ORDINALITY AS plan (section, in_row, number, price, at)
+             ORDER BY at",
+            schedule.get(),
+            begin,
+            &sections,
+            &rows,
+            &numbers,
+            &prices
+        )
+        .execute(&mut *connection);
+        postgres.timed("seat.create", insert).await?;
+    }
     Ok(())
 }
 
