@@ -158,7 +158,7 @@ pub struct ServiceSettings {
     /// The operators' token, 32 bytes or more, as hex or base64; without it there are no operators' calls
     #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = bearer)]
     pub admin_token: Option<Secret>,
-    /// Operators by name, each with a token such as ONSALE_ADMIN_TOKEN: ann=KEY,bob=KEY
+    /// Operators by name, each with a token likewise: ann=KEY,bob=KEY
     #[arg(long, env = "ONSALE_ADMIN_TOKENS", hide_env_values = true, value_name = "NAME=KEY,…", value_parser = operator_keys)]
     pub admin_tokens: Option<OperatorKeys>,
     /// How queues without settings of their own admit.
