@@ -66,7 +66,7 @@ fn the_log_is_read_by_cursor() {
             app.operate("PATCH", "/queues/default", json!({ "maxActive": value })).await.data();
         }
         let (mut seen, mut cursor) = (Vec::new(), String::new());
-        loop {
+        for _ in 0..3 {
             let page = app.operate("GET", &format!("/audit?size=3{cursor}"), Value::Null).await.data().clone();
             let entries = page["entries"].as_array().unwrap().clone();
             seen.extend(entries.iter().map(|entry| entry["request"]["maxActive"].as_i64().unwrap()));

@@ -1,7 +1,7 @@
 //! Queues set by operators: what is in force, on every instance within a second.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -171,7 +171,10 @@ fn of_many_changes_at_once_none_is_lost() {
             let body = json!({ fields[number % 5]: 100 + number });
             async move {
                 // Who waits for the row longer than Postgres' time asks again.
-                while on.operate("PATCH", "/queues/default", body.clone()).await.status == 503 {}
+                let begun = Instant::now();
+                while on.operate("PATCH", "/queues/default", body.clone()).await.status == 503 {
+                    assert!(begun.elapsed() < Duration::from_secs(20));
+                }
             }
         });
         at_once(calls).await;
