@@ -13,6 +13,7 @@ use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{self, Admin, Operators};
 use crate::concert::{self, Concerts};
 use crate::http::{self, ApiError, RateLimits, Success};
 use crate::idempotency::Idempotency;
@@ -25,6 +26,11 @@ use crate::seat::{self, Seats};
 use crate::settings::ServeSettings;
 use crate::store_error::StoreError;
 use crate::wallet::{self, Wallets};
+
+/// Operators' calls under way at a time. They have places and time of their own, so that an operator gets in when the shop
+/// is full, and a hall of seats can be made at once.
+const MOST_ADMIN_CALLS: usize = 16;
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running service. Cheap to clone.
 #[derive(Debug, Clone, FromRef)]
@@ -43,6 +49,8 @@ pub struct App {
     pub payments: Arc<Payments>,
     /// What was answered to requests under an `Idempotency-Key`.
     pub idempotency: Arc<Idempotency>,
+    /// What operators' calls stand on.
+    pub admin: Arc<Admin>,
     /// How fast a user may go.
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
@@ -117,6 +125,10 @@ impl App {
             wallets: Wallets::new(postgres.clone()),
             payments: Arc::new(payments),
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
+            admin: Arc::new(Admin::new(
+                postgres.clone(),
+                Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref()),
+            )),
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
             tasks,
@@ -136,6 +148,13 @@ impl App {
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let router = http::wrap(http::fallbacks(router).with_state(self.clone()), request_timeout, max_in_flight);
+        let router = match self.admin.operators() {
+            Some(operators) => {
+                let calls = admin::router(operators).with_state(self.clone());
+                router.merge(http::wrap(calls, request_timeout.max(ADMIN_TIMEOUT), MOST_ADMIN_CALLS))
+            }
+            None => router,
+        };
         router.layer(from_fn_with_state(Arc::clone(&self.readiness), say_goodbye))
     }
 

@@ -124,6 +124,7 @@ async fn sweep_seats(app: &App) -> Result<(), StoreError> {
         }
     }
     metrics::gauge!("seat_holds_live").set(f64::from(live));
+    app.seats.saw_holds_live(live);
     outcome
 }
 

@@ -6,9 +6,10 @@
 //!
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
 //! [`concert`], [`seat`], [`reservation`], [`wallet`] and [`payment`], each with its rules in `mod.rs`, its calls in
-//! `http.rs` and its only SQL and script calls in `store.rs`; below them are [`idempotency`], [`http`], [`redis`] and
+//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; below them are [`idempotency`], [`http`], [`redis`] and
 //! [`postgres`], which know nothing of concerts. `docs/architecture.md` follows one purchase through them.
 
+pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod concert;

@@ -13,6 +13,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::admin::{OperatorKeys, operator_keys};
 use crate::dev::GuardArgs;
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
@@ -174,8 +175,11 @@ pub struct ServiceSettings {
     #[arg(long, env = "ONSALE_METRICS_LISTEN", default_value = "127.0.0.1:9100", value_name = "ADDRESS", value_parser = address)]
     pub metrics_listen: SocketAddr,
     /// The operators' token, 32 bytes or more, as hex or base64; without it there are no operators' calls
-    #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = secret)]
+    #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = bearer)]
     pub admin_token: Option<Secret>,
+    /// Operators by name, each with a token likewise: ann=KEY,bob=KEY
+    #[arg(long, env = "ONSALE_ADMIN_TOKENS", hide_env_values = true, value_name = "NAME=KEY,…", value_parser = operator_keys)]
+    pub admin_tokens: Option<OperatorKeys>,
     /// How queues without settings of their own admit.
     #[command(flatten)]
     pub queue: QueueDefaults,
@@ -352,13 +356,18 @@ fn key_prefix(text: &str) -> Result<String, String> {
 }
 
 /// Hex where it can be hex, else base64 in either alphabet, padded or not. What was given is never repeated.
-fn secret(text: &str) -> Result<Secret, String> {
+pub(crate) fn secret(text: &str) -> Result<Secret, String> {
     let hex = hex::decode(text).ok();
     let base64 =
         || [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|kind| kind.decode(text).ok());
     hex.or_else(base64)
         .and_then(Secret::new)
         .ok_or_else(|| "takes 32 bytes or more, as hex or base64, such as `openssl rand -hex 32` prints".to_owned())
+}
+
+/// A secret that is shown as the text it was given as.
+pub(crate) fn bearer(text: &str) -> Result<Secret, String> {
+    secret(text).map(|_| Secret(text.as_bytes().to_vec()))
 }
 
 #[cfg(test)]
@@ -397,6 +406,7 @@ mod tests {
             ("--listen", "8080", "ONSALE_LISTEN", "an address with a port"),
             ("--time-zone", "Mars/Phobos", "ONSALE_TIME_ZONE", "an IANA time zone"),
             ("--admin-token", "short", "ONSALE_ADMIN_TOKEN", "32 bytes or more"),
+            ("--admin-tokens", "ann=short", "ONSALE_ADMIN_TOKENS", "32 bytes or more"),
         ] {
             let complaint = complaint_about(&[&SERVE[..], &[option, value]].concat());
             assert!(complaint.contains(variable) && complaint.contains(takes), "{complaint}");

@@ -1,6 +1,7 @@
 //! The programme: concerts and their schedules, as a snapshot of Postgres. Owns the tables `concert`,
 //! `concert_schedule` and `programme_revision`.
 
+mod control;
 mod demo;
 mod http;
 mod programme;
@@ -12,6 +13,9 @@ use arc_swap::ArcSwap;
 use chrono::{NaiveDate, Utc};
 use chrono_tz::Tz;
 
+pub use control::{
+    AddedSchedule, ControlError, Listed, ListedSchedule, NewConcert, NewSchedule, add_schedules, create,
+};
 pub use demo::{Seeded, seed};
 pub use http::router;
 pub use programme::{Concert, Programme, Schedule};

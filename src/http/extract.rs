@@ -17,7 +17,7 @@ use crate::ids::{Id, UserId};
 /// How long a body may take to arrive; it is small.
 const BODY_PATIENCE: Duration = Duration::from_millis(1200);
 
-/// The largest body, in bytes.
+/// The largest body, in bytes, but for calls that say otherwise.
 pub const BODY_LIMIT: usize = 16 * 1024;
 
 static USER_ID: HeaderName = HeaderName::from_static("userid");
@@ -62,6 +62,19 @@ impl<S: Send + Sync, Kind> FromRequestParts<S> for IdPath<Kind> {
     }
 }
 
+/// The text in the path.
+#[derive(Debug, Clone)]
+pub struct TextPath(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TextPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let text: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
+        text.map(|Path(text)| Self(text)).map_err(|_| ApiError::invalid("The name in the path is not UTF-8."))
+    }
+}
+
 /// The query string, as the fields of `T`.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<T>(pub T);
@@ -84,20 +97,35 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        if media_type(request.headers()) != Some("application/json") {
-            let message = "Send the header Content-Type: application/json.";
-            return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
-        }
-        let body = read_body(request).await?;
-        let text = std::str::from_utf8(&body).map_err(|_| ApiError::invalid("The body is not UTF-8."))?;
-        // Left to itself, serde would take an array for the fields in order.
-        if !text.trim_start().starts_with('{') {
-            return Err(ApiError::invalid("The body is not a JSON object."));
-        }
-        serde_json::from_str(text)
-            .map(Self)
-            .map_err(|error| ApiError::invalid(format!("The body does not fit this call: {error}.")))
+        read_json(request, BODY_LIMIT).await.map(Self)
     }
+}
+
+/// Likewise, of up to so many bytes. One over the limit of every other call is read only by the handler: whatever refuses
+/// the call before that costs the connection.
+#[derive(Debug, Clone, Copy)]
+pub struct LargeJson<T, const LIMIT: usize>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for LargeJson<T, LIMIT> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        read_json(request, LIMIT).await.map(Self)
+    }
+}
+
+async fn read_json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, ApiError> {
+    if media_type(request.headers()) != Some("application/json") {
+        let message = "Send the header Content-Type: application/json.";
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
+    }
+    let body = read_body(request, limit).await?;
+    let text = std::str::from_utf8(&body).map_err(|_| ApiError::invalid("The body is not UTF-8."))?;
+    // Left to itself, serde would take an array for the fields in order.
+    if !text.trim_start().starts_with('{') {
+        return Err(ApiError::invalid("The body is not a JSON object."));
+    }
+    serde_json::from_str(text).map_err(|error| ApiError::invalid(format!("The body does not fit this call: {error}.")))
 }
 
 /// A form body (`application/x-www-form-urlencoded`), as the fields of `T`. No body is an empty form.
@@ -109,7 +137,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let kind = media_type(request.headers()).map(str::to_ascii_lowercase);
-        let body = read_body(request).await?;
+        let body = read_body(request, BODY_LIMIT).await?;
         if !body.is_empty() && kind.is_some_and(|kind| kind != "application/x-www-form-urlencoded") {
             let message = "This call takes a form: application/x-www-form-urlencoded.";
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
@@ -134,7 +162,7 @@ pub(super) async fn read_ahead(request: Request) -> Result<Request, ApiError> {
         return Ok(request);
     }
     let (parts, body) = request.into_parts();
-    let body = read_body(Request::new(body)).await?;
+    let body = read_body(Request::new(body), BODY_LIMIT).await?;
     Ok(Request::from_parts(parts, body.into()))
 }
 
@@ -144,12 +172,12 @@ fn declared_length(request: &Request) -> Option<u64> {
 
 /// A body that says it is too large is refused before it is read, and one that dawdles before the request's own time is up,
 /// which would look like a fault of ours.
-async fn read_body(request: Request) -> Result<Bytes, ApiError> {
-    let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("The body is over {BODY_LIMIT} bytes."));
-    if declared_length(&request).is_some_and(|length| length > BODY_LIMIT as u64) {
+async fn read_body(request: Request, limit: usize) -> Result<Bytes, ApiError> {
+    let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("The body is over {limit} bytes."));
+    if declared_length(&request).is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    let body = Limited::new(request.into_body(), BODY_LIMIT).collect();
+    let body = Limited::new(request.into_body(), limit).collect();
     match tokio::time::timeout(BODY_PATIENCE, body).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),

@@ -21,6 +21,10 @@ use super::{ApiError, ErrorCode};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What the request is called, in its answer and in the log; an extension of every request.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub HeaderValue);
+
 /// The bounds around every call.
 #[derive(Debug)]
 struct Bounds {
@@ -30,24 +34,28 @@ struct Bounds {
 
 /// Answers for routes and methods that are not there, in the envelope.
 pub fn fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    router.fallback(async || ApiError::new(ErrorCode::NotFound, "There is no such route.")).method_not_allowed_fallback(
-        async || {
-            ApiError::new(ErrorCode::MethodNotAllowed, "This route does not take this method; see the header Allow.")
-        },
-    )
+    method_fallback(router).fallback(async || ApiError::new(ErrorCode::NotFound, "There is no such route."))
 }
 
-/// Puts the layers around the whole service.
+/// Likewise for methods only, of routes that will be merged with others.
+pub fn method_fallback<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router.method_not_allowed_fallback(async || {
+        ApiError::new(ErrorCode::MethodNotAllowed, "This route does not take this method; see the header Allow.")
+    })
+}
+
+/// Puts the layers around the whole service, or a part of it that has bounds of its own.
 pub fn wrap(router: Router, timeout: Duration, max_in_flight: usize) -> Router {
     let bounds = Arc::new(Bounds { timeout, in_flight: Semaphore::new(max_in_flight) });
     router.layer(from_fn_with_state(bounds, around))
 }
 
-async fn around(State(bounds): State<Arc<Bounds>>, request: Request, next: Next) -> Response {
+async fn around(State(bounds): State<Arc<Bounds>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!("http", request.id = id.to_str().unwrap_or_default(), %method, route);
 
     let mut response = bounded(&bounds, request, next).instrument(span.clone()).await;

@@ -5,6 +5,7 @@
 //! reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where. And by the attempt's number:
 //! an attempt of which nobody knows whether it will still arrive is stopped by a tombstone, and the next one may pass.
 
+mod control;
 mod http;
 mod reconcile;
 mod refund;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+pub use control::Totals;
 pub use http::router;
 pub use refund::{RefundError, Refunded};
 

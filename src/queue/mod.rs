@@ -6,6 +6,7 @@
 //! instances there are.
 
 mod audit;
+mod control;
 mod directory;
 mod draw;
 mod estimate;
@@ -33,6 +34,8 @@ use chrono_tz::Tz;
 use dashmap::DashMap;
 
 pub use audit::QueueAudit;
+pub(crate) use control::named_or_new;
+pub use control::{Change, ControlError, Controlled, Figures, OwnSettings, create, is_name, set};
 pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use draw::{Draw, Facts, Permutation, UnprovenError};
 pub use http::router;
@@ -76,6 +79,7 @@ pub struct Queues {
     shuffled: DashMap<QueueId, u32>,
     permutations: DashMap<(QueueId, u32), Arc<Permutation>>,
     sold_out: DashMap<QueueId, SoldOut>,
+    figures: DashMap<QueueId, Figures>,
 }
 
 /// A user's place in a queue.
@@ -130,6 +134,7 @@ impl Queues {
             shuffled: DashMap::new(),
             permutations: DashMap::new(),
             sold_out: DashMap::new(),
+            figures: DashMap::new(),
         })
     }
 

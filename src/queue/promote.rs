@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Queue, Queues, records, store};
+use super::{Figures, Queue, Queues, records, store};
 use crate::store_error::StoreError;
 
 /// The most steps a queue is given in one run of the job, when each finds more to do.
@@ -32,11 +32,13 @@ impl Queues {
             self.progress.remove(&queue.id);
             // Those whose places are lost must claim them, so nobody may be told of them any more.
             glimpse.clear();
+            self.figures.remove(&queue.id);
             return Ok(false);
         };
         step.admissions.record(queue);
         glimpse.learn(asked, &step.crowd, with_crowd);
         self.progress.insert(queue.id, step.progress);
+        self.figures.insert(queue.id, Figures::new(step.progress.waiting, step.active, step.progress.admitted));
         if step.progress.waiting > 0 {
             self.losses.somebody_waits(queue.id);
         }

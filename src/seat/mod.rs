@@ -7,12 +7,14 @@
 mod answers;
 mod audit;
 mod board;
+mod control;
 mod http;
 mod plan;
 mod settle;
 mod store;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -20,6 +22,7 @@ use dashmap::DashMap;
 pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Outcome, Released, Sweep};
 pub use audit::MapAudit;
 pub use board::{FreeList, SeatMap};
+pub use control::{Counts, NewSeat, PlannedSeat, create};
 pub use http::router;
 pub use plan::{Plan, Seat};
 
@@ -47,6 +50,8 @@ pub struct Seats {
     redis: Redis,
     postgres: Postgres,
     boards: DashMap<ScheduleId, Arc<Board>>,
+    /// Holds that lived when all maps were last swept.
+    holds_live: AtomicU32,
 }
 
 /// How a hold is to be taken.
@@ -82,7 +87,7 @@ impl Seats {
     /// Asks nobody yet: plans and maps are read at their first use.
     #[must_use]
     pub fn new(redis: Redis, postgres: Postgres) -> Self {
-        Self { redis, postgres, boards: DashMap::new() }
+        Self { redis, postgres, boards: DashMap::new(), holds_live: AtomicU32::new(0) }
     }
 
     /// The board of a schedule, which the caller knows to exist.

@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "nothing in a test binary is reachable from outside")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod admin;
 mod api;
 mod audit;
 mod dev;

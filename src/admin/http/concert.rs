@@ -1,0 +1,167 @@
+//! Making concerts, and looking at them.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use chrono::NaiveDate;
+use serde::Serialize;
+
+use super::super::{Action, Admin};
+use super::plan::{ConcertRequest, ConcertSummary, LARGEST_PLAN, ScheduleRequest, ScheduleSummary};
+use super::{Asker, Page, json, offset};
+use crate::concert::{self, AddedSchedule, Concerts, ControlError, Listed, ListedSchedule};
+use crate::http::{ApiError, ErrorCode, IdPath, LargeJson, Query, Success};
+use crate::ids::{Concert, ConcertId, Schedule, ScheduleId};
+use crate::seat::{PlannedSeat, Seats};
+
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::NoSuchConcert => Self::new(ErrorCode::ConcertNotFound, "There is no such concert."),
+            ControlError::DateTaken => Self::invalid("The concert has a schedule on this date already."),
+            ControlError::Store(error) => error.into(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreatedView {
+    concert_id: ConcertId,
+    schedules: Vec<AddedView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AddedView {
+    concert_schedule_id: ScheduleId,
+    date: NaiveDate,
+    seats: usize,
+}
+
+impl From<AddedSchedule> for AddedView {
+    fn from(added: AddedSchedule) -> Self {
+        Self { concert_schedule_id: added.id, date: added.date, seats: added.seats }
+    }
+}
+
+pub(super) async fn create(
+    State(admin): State<Arc<Admin>>,
+    State(concerts): State<Arc<Concerts>>,
+    asker: Asker,
+    LargeJson(request): LargeJson<ConcertRequest, LARGEST_PLAN>,
+) -> Result<Success<CreatedView>, ApiError> {
+    let concert = request.read(concerts.today())?;
+    let mut act = admin.begin(asker.does(Action::CreateConcert)).await?;
+    let (postgres, connection) = act.connection();
+    let (concert_id, added) = match concert::create(postgres, connection, &concert).await {
+        Ok(created) => created,
+        Err(error) => return Err(act.give_up(error).await),
+    };
+    let created = CreatedView { concert_id, schedules: added.into_iter().map(AddedView::from).collect() };
+    act.commit(&format!("concert {concert_id}"), &json(&ConcertSummary::of(&concert))?, &json(&created)?).await?;
+    Ok(Success(created))
+}
+
+pub(super) async fn add_schedule(
+    State(admin): State<Arc<Admin>>,
+    State(concerts): State<Arc<Concerts>>,
+    asker: Asker,
+    IdPath(id): IdPath<Concert>,
+    LargeJson(request): LargeJson<ScheduleRequest, LARGEST_PLAN>,
+) -> Result<Success<AddedView>, ApiError> {
+    let schedule = request.read(concerts.today())?;
+    let mut act = admin.begin(asker.does(Action::AddSchedule)).await?;
+    let (postgres, connection) = act.connection();
+    let added = match concert::add_schedules(postgres, connection, id, std::slice::from_ref(&schedule)).await {
+        Ok(added) => added,
+        Err(error) => return Err(act.give_up(error).await),
+    };
+    let added = added.into_iter().next().map(AddedView::from);
+    let added = added.ok_or_else(|| ApiError::internal("a schedule was asked for and none was added"))?;
+    act.commit(&format!("concert {id}"), &json(&ScheduleSummary::of(&schedule))?, &json(&added)?).await?;
+    Ok(Success(added))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ProgrammeView {
+    concerts: Vec<ConcertView>,
+    page: i64,
+    size: i64,
+    /// Of all concerts.
+    total: i64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ConcertView {
+    concert_id: i64,
+    title: String,
+    queue: String,
+    schedules: Vec<ScheduleView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScheduleView {
+    concert_schedule_id: i64,
+    date: NaiveDate,
+    seats: i64,
+    sold: i64,
+}
+
+impl From<Listed> for ConcertView {
+    fn from(listed: Listed) -> Self {
+        let view = |schedule: ListedSchedule| ScheduleView {
+            concert_schedule_id: schedule.id,
+            date: schedule.date,
+            seats: schedule.seats,
+            sold: schedule.sold,
+        };
+        let schedules = listed.schedules.into_iter().map(view).collect();
+        Self { concert_id: listed.id, title: listed.title, queue: listed.queue, schedules }
+    }
+}
+
+/// As Postgres has it, past schedules too.
+pub(super) async fn list(
+    State(concerts): State<Arc<Concerts>>,
+    Query(asked): Query<Page>,
+) -> Result<Success<ProgrammeView>, ApiError> {
+    let (page, size) = asked.read()?;
+    let (listed, total) = concerts.listed(offset(page, size), size).await?;
+    Ok(Success(ProgrammeView { concerts: listed.into_iter().map(ConcertView::from).collect(), page, size, total }))
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct PlanView {
+    seats: Vec<SeatView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SeatView {
+    concert_seat_id: i64,
+    section: String,
+    row: String,
+    number: i32,
+    price: i64,
+}
+
+impl From<PlannedSeat> for SeatView {
+    fn from(PlannedSeat { id, seat }: PlannedSeat) -> Self {
+        Self { concert_seat_id: id, section: seat.section, row: seat.row, number: seat.number, price: seat.price }
+    }
+}
+
+/// In order of position. A schedule has seats from the moment that there is one, so no seats, no schedule.
+pub(super) async fn seats(
+    State(seats): State<Arc<Seats>>,
+    IdPath(id): IdPath<Schedule>,
+) -> Result<Success<PlanView>, ApiError> {
+    let planned = seats.planned(id).await?;
+    if planned.is_empty() {
+        return Err(ApiError::new(ErrorCode::ScheduleNotFound, "There is no such schedule."));
+    }
+    Ok(Success(PlanView { seats: planned.into_iter().map(SeatView::from).collect() }))
+}

@@ -1,0 +1,151 @@
+//! How it goes: who waits, what is sold, what it came to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::super::Admin;
+use super::{Page, skipped};
+use crate::concert::{Concerts, Schedule};
+use crate::http::{ApiError, ErrorCode, Query, Success};
+use crate::ids::{ConcertId, ScheduleId};
+use crate::payment::{Payments, Totals};
+use crate::queue::{Figures, Queues};
+use crate::seat::Seats;
+use crate::store_error::StoreError;
+
+/// How old the payments' totals may be: every one of them is read for that.
+const TOTALS_FRESH_FOR: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Asked {
+    concert_id: Option<String>,
+    page: Option<i64>,
+    size: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FiguresView {
+    queues: Vec<QueueFigures>,
+    /// Of the schedules that are not over, or of those of one concert; a page of them, by id.
+    schedules: Vec<ScheduleFigures>,
+    page: i64,
+    size: i64,
+    /// Of all these schedules.
+    total: usize,
+    totals: TotalsView,
+}
+
+#[derive(Debug, Serialize)]
+struct QueueFigures {
+    name: String,
+    /// `null` until it is opened.
+    figures: Option<FigureView>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct FigureView {
+    waiting: u32,
+    active: u32,
+    admitted: u64,
+}
+
+impl From<Figures> for FigureView {
+    fn from(figures: Figures) -> Self {
+        Self { waiting: figures.waiting, active: figures.active, admitted: figures.admitted }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScheduleFigures {
+    concert_schedule_id: ScheduleId,
+    date: NaiveDate,
+    free: usize,
+    held: usize,
+    sold: usize,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TotalsView {
+    holds_live: u32,
+    payments: i64,
+    won: i64,
+}
+
+pub(super) async fn figures(
+    State(admin): State<Arc<Admin>>,
+    State(concerts): State<Arc<Concerts>>,
+    State(queues): State<Arc<Queues>>,
+    State(seats): State<Arc<Seats>>,
+    State(payments): State<Arc<Payments>>,
+    Query(asked): Query<Asked>,
+) -> Result<Success<FiguresView>, ApiError> {
+    let (page, size) = Page { page: asked.page, size: asked.size }.read()?;
+    let upcoming = upcoming(&concerts, asked.concert_id.as_deref())?;
+    let taken = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut schedules = Vec::new();
+    for schedule in upcoming.iter().skip(skipped(page, size)).take(taken) {
+        let counts = seats.counts(schedule.id).await?;
+        schedules.push(ScheduleFigures {
+            concert_schedule_id: schedule.id,
+            date: schedule.date,
+            free: counts.free,
+            held: counts.held,
+            sold: counts.sold,
+        });
+    }
+    let mut all = queues.all();
+    all.sort_unstable_by_key(|queue| queue.id);
+    let of_queue = |queue: Arc<crate::queue::Queue>| QueueFigures {
+        name: queue.name.clone(),
+        figures: queues.figures(queue.id).map(FigureView::from),
+    };
+    let Totals { payments, won } = totals(&admin, &payments).await?;
+    Ok(Success(FiguresView {
+        queues: all.into_iter().map(of_queue).collect(),
+        schedules,
+        page,
+        size,
+        total: upcoming.len(),
+        totals: TotalsView { holds_live: seats.holds_live(), payments, won },
+    }))
+}
+
+/// The schedules that are not over, by id: all of them, or a concert's.
+fn upcoming(concerts: &Concerts, concert: Option<&str>) -> Result<Vec<Arc<Schedule>>, ApiError> {
+    let programme = concerts.programme();
+    let today = concerts.today();
+    let mut schedules: Vec<Arc<Schedule>> = match concert {
+        None => programme.schedules().cloned().collect(),
+        Some(text) => {
+            let id: ConcertId =
+                text.parse().map_err(|_| ApiError::invalid("concertId is not a positive whole number."))?;
+            let no_such = || ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert.");
+            programme.concert(id).ok_or_else(no_such)?.schedules.clone()
+        }
+    };
+    schedules.retain(|schedule| schedule.date >= today);
+    schedules.sort_unstable_by_key(|schedule| schedule.id);
+    Ok(schedules)
+}
+
+/// Of those who find the totals old, one asks and the others wait for what it gets.
+async fn totals(admin: &Admin, payments: &Payments) -> Result<Totals, StoreError> {
+    let mut kept = admin.totals.lock().await;
+    if let Some((asked, totals)) = *kept
+        && asked.elapsed() < TOTALS_FRESH_FOR
+    {
+        return Ok(totals);
+    }
+    let asked = Instant::now();
+    let totals = payments.totals().await?;
+    *kept = Some((asked, totals));
+    Ok(totals)
+}
