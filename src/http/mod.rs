@@ -7,6 +7,7 @@ mod events;
 mod extract;
 mod layers;
 mod not_modified;
+mod page;
 mod rate;
 
 pub use envelope::{Success, success_body};
@@ -16,4 +17,5 @@ pub(crate) use extract::single_header;
 pub use extract::{BODY_LIMIT, Form, IdPath, Json, Query, User};
 pub use layers::{fallbacks, wrap};
 pub use not_modified::matches_etag;
+pub use page::{Page, rfc3339};
 pub use rate::RateLimits;

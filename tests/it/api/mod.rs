@@ -1,6 +1,8 @@
 //! Every call of the contract and every failure code, as an outside client would try them.
 
+mod batch;
 mod concert;
+mod history;
 mod http;
 mod idempotency;
 mod once;
