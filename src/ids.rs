@@ -32,6 +32,9 @@ pub enum Reservation {}
 /// Marks a payment's id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Payment {}
+/// Marks the id of an entry in a wallet's ledger.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transaction {}
 
 /// A user's id, the `userId` header.
 pub type UserId = Id<User>;
@@ -45,6 +48,8 @@ pub type SeatId = Id<Seat>;
 pub type ReservationId = Id<Reservation>;
 /// The id of a payment in the history.
 pub type PaymentId = Id<Payment>;
+/// The id of an entry in a wallet's ledger.
+pub type TransactionId = Id<Transaction>;
 
 /// The number is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ mod events;
 mod extract;
 mod layers;
 mod not_modified;
+mod page;
 mod rate;
 
 pub use envelope::{Success, success_body};
@@ -16,4 +17,5 @@ pub(crate) use extract::single_header;
 pub use extract::{BODY_LIMIT, Form, IdPath, Json, LargeJson, Query, TextPath, User};
 pub use layers::{RequestId, fallbacks, method_fallback, wrap};
 pub use not_modified::matches_etag;
+pub use page::{Page, rfc3339};
 pub use rate::RateLimits;

@@ -32,6 +32,8 @@ pub enum Call {
     Charge,
     /// Pay for a reservation.
     Pay,
+    /// Pay for several.
+    PayMany,
 }
 
 /// Whose key, and for what: an answer's place.

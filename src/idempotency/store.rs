@@ -20,6 +20,7 @@ impl Call {
             Self::Hold => "HOLD",
             Self::Charge => "CHARGE",
             Self::Pay => "PAY",
+            Self::PayMany => "PAY_MANY",
         }
     }
 }

@@ -1,21 +1,25 @@
 //! The payments' calls.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
-use super::{Paid, PayError, Payments, RefundError, Refunded};
-use crate::http::{ApiError, ErrorCode, IdPath, Json, RateLimits, Success, User};
+use super::{Paid, Past, PayError, Payments, RefundError, Refunded};
+use crate::http::{ApiError, ErrorCode, IdPath, Json, Page, RateLimits, Success, User, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
-use crate::ids::{self, PaymentId, ReservationId};
+use crate::ids::{self, ConcertId, PaymentId, ReservationId, ScheduleId, SeatId};
 use crate::money::Won;
 use crate::queue::{Presented, Queues};
 
-/// `/api/v1/payment/concert`, `/api/v1/payments/…`.
+/// The most that one batch pays for.
+const LARGEST_BATCH: usize = 20;
+
+/// `/api/v1/payment/concert…`, `/api/v1/payments…`.
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -26,6 +30,8 @@ where
 {
     Router::new()
         .route("/api/v1/payment/concert", post(pay))
+        .route("/api/v1/payment/concert/batch", post(pay_many))
+        .route("/api/v1/payments", get(history))
         .route("/api/v1/payments/{paymentHistoryId}/refund", post(refund))
 }
 
@@ -67,21 +73,108 @@ async fn take(
     claim: Option<Arc<Claim>>,
 ) -> Result<PaidView, ApiError> {
     let paid = payments.pay(presented, reservation, claim).await;
-    let outcome = match &paid {
-        Ok(Paid { taken: Some(amount), .. }) => {
-            metrics::counter!("payment_amount_won_total").increment(amount.0.unsigned_abs());
-            "paid"
-        }
-        Ok(Paid { taken: None, .. }) => "replayed",
-        Err(error) => error.outcome(),
-    };
-    metrics::counter!("payments_total", "outcome" => outcome).increment(1);
+    count(paid.as_ref().map(std::slice::from_ref), 1);
     Ok(PaidView { payment_history_id: paid?.id })
+}
+
+/// Counts what became of so many reservations.
+fn count(outcome: Result<&[Paid], &PayError>, asked: u64) {
+    let paid = match outcome {
+        Ok(paid) => paid,
+        Err(error) => return metrics::counter!("payments_total", "outcome" => error.outcome()).increment(asked),
+    };
+    for Paid { taken, .. } in paid {
+        let outcome = if taken.is_some() { "paid" } else { "replayed" };
+        metrics::counter!("payments_total", "outcome" => outcome).increment(1);
+        if let Some(amount) = taken {
+            metrics::counter!("payment_amount_won_total").increment(amount.0.unsigned_abs());
+        }
+    }
 }
 
 /// What a payment answers.
 pub(super) fn answer(payment: PaymentId) -> Option<Answer> {
     Answer::to_be_kept(&Ok(PaidView { payment_history_id: payment }))
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PayManyRequest {
+    concert_reservation_ids: Vec<ReservationId>,
+}
+
+impl PayManyRequest {
+    fn check(&self) -> Result<(), ApiError> {
+        let ids = &self.concert_reservation_ids;
+        if !(1..=LARGEST_BATCH).contains(&ids.len()) {
+            return Err(ApiError::invalid("concertReservationIds are from 1 to 20."));
+        }
+        if ids.iter().collect::<HashSet<_>>().len() < ids.len() {
+            return Err(ApiError::invalid("concertReservationIds are all different."));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct PaidManyView {
+    /// In the order asked.
+    payments: Vec<PaidOneView>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PaidOneView {
+    concert_reservation_id: ReservationId,
+    payment_history_id: PaymentId,
+}
+
+impl PaidManyView {
+    fn new(paid: &[(ReservationId, Paid)]) -> Self {
+        let view = |(id, paid): &(ReservationId, Paid)| PaidOneView {
+            concert_reservation_id: *id,
+            payment_history_id: paid.id,
+        };
+        Self { payments: paid.iter().map(view).collect() }
+    }
+}
+
+/// Takes any authentic token, as `pay` does.
+async fn pay_many(
+    State(payments): State<Arc<Payments>>,
+    State(idempotency): State<Arc<Idempotency>>,
+    presented: Presented,
+    key: IdempotencyKey,
+    Json(request): Json<PayManyRequest>,
+) -> Result<Response, ApiError> {
+    request.check()?;
+    let Some(keyed) = key.on(presented.claim.user, Call::PayMany, &request)? else {
+        return Ok(Success(take_many(&payments, presented, request, None).await?).into_response());
+    };
+    let run = async move |claim: Arc<Claim>| {
+        let paid = take_many(&payments, presented, request, Some(Arc::clone(&claim))).await;
+        claim.settle(paid).await
+    };
+    Ok(idempotency.answer(keyed, run).await?.into_response())
+}
+
+async fn take_many(
+    payments: &Arc<Payments>,
+    presented: Presented,
+    request: PayManyRequest,
+    claim: Option<Arc<Claim>>,
+) -> Result<PaidManyView, ApiError> {
+    let asked = request.concert_reservation_ids;
+    let many = asked.len() as u64;
+    let paid = payments.pay_many(presented, asked, claim).await;
+    let each: Result<Vec<Paid>, &PayError> = paid.as_ref().map(|paid| paid.iter().map(|(_, paid)| *paid).collect());
+    count(each.as_deref().map_err(|error| *error), many);
+    Ok(PaidManyView::new(&paid?))
+}
+
+/// What a batch answers.
+pub(super) fn answer_many(paid: &[(ReservationId, Paid)]) -> Option<Answer> {
+    Answer::to_be_kept(&Ok(PaidManyView::new(paid)))
 }
 
 impl PayError {
@@ -122,6 +215,55 @@ impl From<PayError> for ApiError {
             PayError::Store(error) => error.into(),
         }
     }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HistoryView {
+    payments: Vec<PastView>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PastView {
+    payment_history_id: PaymentId,
+    concert_reservation_id: ReservationId,
+    concert_id: ConcertId,
+    concert_schedule_id: ScheduleId,
+    concert_seat_id: SeatId,
+    seat_number: i32,
+    amount: Won,
+    status: String,
+    paid_at: String,
+    /// `null` unless refunded.
+    refunded_at: Option<String>,
+}
+
+impl From<Past> for PastView {
+    fn from(past: Past) -> Self {
+        Self {
+            payment_history_id: past.id,
+            concert_reservation_id: past.reservation,
+            concert_id: past.concert,
+            concert_schedule_id: past.schedule,
+            concert_seat_id: past.seat,
+            seat_number: past.number,
+            amount: past.amount,
+            status: past.status,
+            paid_at: rfc3339(past.paid_at),
+            refunded_at: past.refunded_at.map(rfc3339),
+        }
+    }
+}
+
+async fn history(
+    State(payments): State<Arc<Payments>>,
+    User(user): User,
+    page: Page,
+) -> Result<Success<HistoryView>, ApiError> {
+    let (past, next_cursor) = payments.history(user, page).await?;
+    Ok(Success(HistoryView { payments: past.into_iter().map(PastView::from).collect(), next_cursor }))
 }
 
 #[derive(Debug, Serialize)]

@@ -5,7 +5,9 @@
 //! reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where. And by the attempt's number:
 //! an attempt of which nobody knows whether it will still arrive is stopped by a tombstone, and the next one may pass.
 
+mod batch;
 mod control;
+mod history;
 mod http;
 mod reconcile;
 mod refund;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 pub use control::Totals;
+pub use history::Past;
 pub use http::router;
 pub use refund::{RefundError, Refunded};
 
@@ -82,6 +85,16 @@ pub struct Paid {
     pub taken: Option<Won>,
 }
 
+/// How a payment begins.
+enum Start {
+    /// The seat waits for the money.
+    Begun(ScheduleId, Attempt),
+    /// It was paid before.
+    PaidBefore(Paid),
+    /// It was paid before, and the map knows it or has forgotten it.
+    SoldBefore(ScheduleId, Paid),
+}
+
 /// What became of an attempt.
 enum Carried {
     /// The money is taken, now or before.
@@ -130,27 +143,45 @@ impl Payments {
         if !matches!(standing, Standing::Active { .. }) {
             return self.too_late(presented, reservation, standing).await;
         }
+        match self.begin(presented, reservation).await? {
+            Start::Begun(schedule, attempt) => {
+                let outcome = self.carry_out(presented, schedule, &attempt, claim).await?;
+                self.follow(presented, schedule, &attempt, outcome).await
+            }
+            Start::PaidBefore(paid) => Ok(paid),
+            Start::SoldBefore(schedule, paid) => {
+                self.end_token_again(presented, schedule).await;
+                Ok(paid)
+            }
+        }
+    }
+
+    /// From here on nobody else takes the seat while money moves; unless it has moved before.
+    async fn begin(&self, presented: &Presented, reservation: ReservationId) -> Result<Start, PayError> {
         let schedule = self.ids.schedule_of(reservation).await?.ok_or(PayError::NoReservation)?;
         self.require_queue(presented, schedule, reservation).await?;
         let user = presented.claim.user;
         match self.seats.begin_payment(schedule, user, reservation).await? {
             Begun::Begun { position, attempt: number } => {
-                let attempt = Attempt { reservation, user, position, number };
-                let outcome = self.carry_out(presented, schedule, &attempt, claim).await?;
-                self.follow(presented, schedule, &attempt, outcome).await
+                Ok(Start::Begun(schedule, Attempt { reservation, user, position, number }))
             }
             // It may be that the money has moved and only Redis does not know yet.
-            Begun::Paying | Begun::Doubtful => self.replay(presented, reservation).await?.ok_or(PayError::InProgress),
-            Begun::Lapsed => self.replay(presented, reservation).await?.ok_or(PayError::Lapsed),
+            Begun::Paying | Begun::Doubtful => {
+                self.replay(presented, reservation).await?.map(Start::PaidBefore).ok_or(PayError::InProgress)
+            }
+            Begun::Lapsed => self.replay(presented, reservation).await?.map(Start::PaidBefore).ok_or(PayError::Lapsed),
             Begun::Sold | Begun::Unknown => {
                 let paid = self.replay(presented, reservation).await?.ok_or(PayError::NoReservation)?;
-                // The crash that made this a repetition may have kept the token from its end. A later token of the same
-                // user has nothing to do with that sale.
-                let holdings = Holdings { only_if_held_in: Some(schedule), ..Holdings::default() };
-                self.end_token(presented, holdings, vec![schedule]).await;
-                Ok(paid)
+                Ok(Start::SoldBefore(schedule, paid))
             }
         }
+    }
+
+    /// The crash that made this a repetition may have kept the token from its end. A later token of the same user has
+    /// nothing to do with that sale.
+    async fn end_token_again(&self, presented: &Presented, schedule: ScheduleId) {
+        let holdings = Holdings { only_if_held_in: Some(schedule), ..Holdings::default() };
+        self.end_token(presented, holdings, vec![schedule]).await;
     }
 
     /// For a token that may not pay any more: what it has paid, or what is still to be seen.
@@ -217,7 +248,7 @@ impl Payments {
             return Ok(Carried::Ended(Outcome::Aborted, PayError::NoReservation));
         };
         let decision = match store::pay(&self.postgres, attempt, seat.id, &presented.claim, claim).await {
-            Ok(Decision::Paid { id, amount }) => return Ok(Carried::Paid(Paid { id, taken: Some(amount) })),
+            Ok(Decision::Paid(paid)) => return Ok(Carried::Paid(paid)),
             Ok(Decision::KeyInUse) => return Ok(Carried::Ended(Outcome::Refused, PayError::KeyInUse)),
             Err(PayFailure::NothingHappened(error)) => return Ok(Carried::Ended(Outcome::Refused, error.into())),
             Ok(refusal) => Ok(refusal),

@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
-use super::{ChargeError, Wallets};
-use crate::http::{ApiError, ErrorCode, Json, RateLimits, Success, User};
+use super::{ChargeError, Entry, Wallets};
+use crate::http::{ApiError, ErrorCode, Json, Page, RateLimits, Success, User, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
-use crate::ids::UserId;
+use crate::ids::{PaymentId, TransactionId, UserId};
 use crate::money::{RawAmount, Won};
 
 /// `/api/v1/user-wallets/…`.
@@ -22,7 +22,9 @@ where
     Arc<RateLimits>: FromRef<S>,
     Arc<Wallets>: FromRef<S>,
 {
-    Router::new().route("/api/v1/user-wallets/balance", get(balance).patch(charge))
+    Router::new()
+        .route("/api/v1/user-wallets/balance", get(balance).patch(charge))
+        .route("/api/v1/user-wallets/transactions", get(transactions))
 }
 
 #[derive(Debug, Serialize)]
@@ -35,6 +37,47 @@ struct BalanceView {
 async fn balance(State(wallets): State<Arc<Wallets>>, User(user): User) -> Result<Success<BalanceView>, ApiError> {
     let balance = wallets.balance(user).await?;
     Ok(Success(BalanceView { user_id: user, balance }))
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LedgerView {
+    transactions: Vec<EntryView>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EntryView {
+    transaction_id: TransactionId,
+    r#type: String,
+    amount: Won,
+    balance_after: Won,
+    /// `null` for a charge.
+    payment_history_id: Option<PaymentId>,
+    created_at: String,
+}
+
+impl From<Entry> for EntryView {
+    fn from(entry: Entry) -> Self {
+        Self {
+            transaction_id: entry.id,
+            r#type: entry.kind,
+            amount: entry.amount,
+            balance_after: entry.balance_after,
+            payment_history_id: entry.payment,
+            created_at: rfc3339(entry.at),
+        }
+    }
+}
+
+async fn transactions(
+    State(wallets): State<Arc<Wallets>>,
+    User(user): User,
+    page: Page,
+) -> Result<Success<LedgerView>, ApiError> {
+    let (entries, next_cursor) = wallets.ledger(user, page).await?;
+    Ok(Success(LedgerView { transactions: entries.into_iter().map(EntryView::from).collect(), next_cursor }))
 }
 
 #[derive(Debug, Deserialize, Serialize)]

@@ -6,10 +6,13 @@ mod store;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 pub use http::router;
 
+use crate::http::Page;
 use crate::idempotency::Claim;
-use crate::ids::UserId;
+use crate::ids::{PaymentId, TransactionId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
 use crate::store_error::StoreError;
@@ -34,6 +37,23 @@ pub enum ChargeError {
     Store(#[from] StoreError),
 }
 
+/// An entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its id; a user's entries are in the order of their ids.
+    pub id: TransactionId,
+    /// CHARGE, PAYMENT or REFUND.
+    pub kind: String,
+    /// What it added to the balance.
+    pub amount: Won,
+    /// The balance after it.
+    pub balance_after: Won,
+    /// The payment made or given back.
+    pub payment: Option<PaymentId>,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
 impl Wallets {
     /// Asks nobody yet.
     #[must_use]
@@ -44,6 +64,13 @@ impl Wallets {
     /// The balance; 0 for a user that never charged.
     pub async fn balance(&self, user: UserId) -> Result<Won, StoreError> {
         store::balance(&self.postgres, user).await
+    }
+
+    /// The ledger of a user, newest first, and where to go on.
+    pub async fn ledger(&self, user: UserId, page: Page) -> Result<(Vec<Entry>, Option<String>), StoreError> {
+        let mut entries = store::ledger(&self.postgres, user, page).await?;
+        let next = page.cut(&mut entries, |entry| entry.id.get());
+        Ok((entries, next))
     }
 
     /// Adds to the balance; returns the new one. Under a key, the answer is stored with it.

@@ -2,9 +2,10 @@
 
 use sqlx::PgExecutor;
 
-use super::{ChargeError, http};
+use super::{ChargeError, Entry, http};
+use crate::http::Page;
 use crate::idempotency::Claim;
-use crate::ids::UserId;
+use crate::ids::{NotAnId, UserId};
 use crate::money::{GREATEST_BALANCE, Won};
 use crate::postgres::Postgres;
 use crate::store_error::StoreError;
@@ -13,6 +14,31 @@ pub(super) async fn balance(postgres: &Postgres, user: UserId) -> Result<Won, St
     let read = sqlx::query_scalar!("SELECT balance FROM user_wallet WHERE user_id = $1", user.get())
         .fetch_optional(postgres.pool());
     Ok(Won(postgres.timed("wallet.balance", read).await?.unwrap_or(0)))
+}
+
+/// Entries of a page, newest first.
+pub(super) async fn ledger(postgres: &Postgres, user: UserId, page: Page) -> Result<Vec<Entry>, StoreError> {
+    let read = sqlx::query!(
+        "SELECT id, kind, amount, balance_after, payment_history_id, created_at FROM wallet_ledger
+         WHERE user_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+        user.get(),
+        page.before,
+        page.limit()
+    )
+    .fetch_all(postgres.pool());
+    let rows = postgres.timed("wallet.ledger", read).await?;
+    let entries = rows.into_iter().map(|row| {
+        Ok(Entry {
+            id: row.id.try_into()?,
+            kind: row.kind,
+            amount: Won(row.amount),
+            balance_after: Won(row.balance_after),
+            payment: row.payment_history_id.map(TryInto::try_into).transpose()?,
+            at: row.created_at,
+        })
+    });
+    let unexpected = |error: NotAnId| StoreError::Unexpected { store: "postgres", source: error.into() };
+    entries.collect::<Result<_, _>>().map_err(unexpected)
 }
 
 /// The new balance; none if it would pass its limit.

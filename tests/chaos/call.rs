@@ -97,6 +97,14 @@ impl Answer {
         self.json["data"][name].as_i64()
     }
 
+    /// The payment that was made: the only one, or this one of a batch.
+    pub fn payment(&self, turn: Option<usize>) -> Option<i64> {
+        turn.map_or_else(
+            || self.number("paymentHistoryId"),
+            |turn| self.json["data"]["payments"][turn]["paymentHistoryId"].as_i64(),
+        )
+    }
+
     /// The token is good for nothing any more.
     pub fn token_is_over(&self) -> bool {
         self.status == 401

@@ -56,6 +56,8 @@ pub struct Hold {
 /// An attempt to pay, under a key of its own.
 #[derive(Debug, Clone)]
 pub struct Payment {
+    /// Which batch it was asked for in.
+    pub batch: Option<usize>,
     pub user: i64,
     pub seat: i64,
     pub reservation: i64,
@@ -117,6 +119,8 @@ pub struct Records {
     pub slowest_ms: u64,
     pub charges: Vec<Charge>,
     pub holds: Vec<Hold>,
+    /// The reservations that were to be paid together.
+    pub batches: Vec<Vec<i64>>,
     pub payments: Vec<Payment>,
     pub refunds: Vec<Refund>,
     /// By queue, then by place.

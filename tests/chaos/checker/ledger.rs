@@ -70,6 +70,7 @@ impl Books {
     pub(super) fn check(&self, records: &mut Records) {
         self.check_charges(records);
         self.check_payments(records);
+        self.check_batches(records);
         self.check_tickets(records);
         self.check_refunds(records);
         self.check_sums(records);
@@ -133,6 +134,27 @@ impl Books {
             if !asked.get(&ticket.reservation).is_some_and(by_owner) {
                 records.breach("nothing is paid that nobody asked for", format!("{ticket:?}"));
             }
+        }
+    }
+
+    /// What was asked for together, and in no other way, is paid whole or not at all.
+    fn check_batches(&self, records: &mut Records) {
+        let mut batches: BTreeMap<i64, BTreeSet<Option<usize>>> = BTreeMap::new();
+        for payment in &records.payments {
+            batches.entry(payment.reservation).or_default().insert(payment.batch);
+        }
+        let tickets: BTreeSet<i64> = self.tickets.iter().map(|ticket| ticket.reservation).collect();
+        for (batch, reservations) in records.batches.clone().into_iter().enumerate() {
+            let is_only = |id: &i64| batches.get(id).is_some_and(|asked| *asked == BTreeSet::from([Some(batch)]));
+            if !reservations.iter().all(is_only) {
+                continue;
+            }
+            let paid = reservations.iter().filter(|id| tickets.contains(id)).count();
+            if paid != 0 && paid != reservations.len() {
+                records.breach("a batch is paid whole or not at all", format!("{paid} of {reservations:?}"));
+            }
+            let came_to = if paid == 0 { "batches not paid" } else { "batches paid" };
+            *records.counts.entry(came_to).or_default() += 1;
         }
     }
 

@@ -33,6 +33,10 @@ impl Shopper {
             self.leave().await;
             return None;
         }
+        if held.len() > 1 && self.happens(40) {
+            self.buy_together(&held).await?;
+            held.clear();
+        }
         for mine in held {
             // Some only look, and let their hold lapse.
             if !self.happens(5) {

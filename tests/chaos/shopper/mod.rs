@@ -57,7 +57,8 @@ struct Question {
 #[derive(Debug, Clone, Copy)]
 enum About {
     Charge(usize),
-    Payment(usize),
+    /// And which of a batch.
+    Payment(usize, Option<usize>),
     Refund(usize),
 }
 
@@ -205,9 +206,9 @@ impl Shop {
                 records.refunds[record].verdict = plain;
                 "refunds whose outcome was asked for later"
             }
-            About::Payment(record) => {
+            About::Payment(record, turn) => {
                 let before = &mut records.payments[record].verdict;
-                let now = answer.number("paymentHistoryId").map_or_else(|| Verdict::Refused(code()), Verdict::Done);
+                let now = answer.payment(turn).map_or_else(|| Verdict::Refused(code()), Verdict::Done);
                 let counted = match (&before, &now) {
                     (Verdict::Refused(_), Verdict::Done(_)) => "payments refused while unknown, paid after all",
                     (_, Verdict::Done(_)) => "payments unknown at first, asked for later: paid",

@@ -102,6 +102,54 @@ impl Shopper {
         Some(())
     }
 
+    /// Pays for several holds at once, and again with money if it was for want of money; None where the token is over.
+    pub(super) async fn buy_together(&mut self, held: &[Mine]) -> Option<()> {
+        self.shop.history.count(TRIED);
+        let reservations: Vec<i64> = held.iter().map(|mine| mine.reservation).collect();
+        let batch = {
+            let mut records = self.shop.history.records();
+            records.batches.push(reservations.clone());
+            records.batches.len() - 1
+        };
+        let mut answer = self.pay_together(held, batch, &reservations).await?;
+        if answer.code() == "INSUFFICIENT_BALANCE" {
+            self.charge(300_000).await;
+            answer = self.pay_together(held, batch, &reservations).await?;
+        }
+        if answer.token_is_over() {
+            return None;
+        }
+        if let Some(payment) = answer.payment(Some(0)).filter(|_| self.happens(12)) {
+            self.refund(&held[0], payment).await;
+        }
+        Some(())
+    }
+
+    /// One batch under a key of its own.
+    async fn pay_together(&mut self, held: &[Mine], batch: usize, reservations: &[i64]) -> Option<Answer> {
+        let key = self.new_key();
+        let call = Call::new("pay batch", self.user, Method::POST, "/api/v1/payment/concert/batch")
+            .header("token", &self.token);
+        let call = call.json(json!({ "concertReservationIds": reservations })).keyed(&key);
+        let heard = self.insist(&call).await;
+        let price = held.iter().map(|mine| Programme::price(mine.seat)).sum();
+        self.must_be_poor(&heard, price, &format!("{held:?}, key {key}"));
+        for (turn, mine) in held.iter().enumerate() {
+            self.tried.insert(mine.reservation);
+            // Which of them was to blame for a refusal is not said.
+            if heard.answer.as_ref().is_some_and(|answer| NO_HOLD.contains(&answer.code())) {
+                self.lets_go(mine);
+            }
+            self.write_down(mine, &key, &call, &heard, Some((batch, turn)));
+        }
+        let answer = heard.answer?;
+        if answer.is_ok() {
+            let another = call.clone().json(json!({ "concertReservationIds": reservations[..1] }));
+            self.try_key_again(&call, &answer, &another).await;
+        }
+        Some(answer)
+    }
+
     /// After the hold's time nothing is sold.
     async fn pay_too_late(&mut self, mine: &Mine) -> Option<()> {
         let is_first = self.tried.insert(mine.reservation);
@@ -219,30 +267,42 @@ impl Shopper {
 
     /// Writes down how a payment ended, and what must not have been said of it.
     fn conclude(&mut self, mine: &Mine, key: &str, call: &Call, heard: &Heard) {
-        let price = Programme::price(mine.seat);
         self.tried.insert(mine.reservation);
-        let verdict = match &heard.answer {
-            None => Verdict::Unknown,
-            Some(answer) => answer
-                .number("paymentHistoryId")
-                .map_or_else(|| Verdict::Refused(answer.code().to_owned()), Verdict::Done),
-        };
-        if let (Verdict::Refused(code), Some(answer)) = (&verdict, &heard.answer) {
-            let detail = || format!("{mine:?}, user {}: {code} to {}, key {key}", self.user, answer.request);
-            if code == "INSUFFICIENT_BALANCE" && self.funds >= price {
-                self.shop
-                    .history
-                    .breach("nobody who can pay is told otherwise", format!("{}, has {}", detail(), self.funds));
-            }
+        self.must_be_poor(heard, Programme::price(mine.seat), &format!("{mine:?}, key {key}"));
+        if let Some(answer) = heard.answer.as_ref().filter(|answer| !answer.is_ok()) {
+            let code = answer.code();
             if code == "SEAT_TAKEN" {
                 self.shop.history.count("seats that Redis would have sold again, refused at the till");
             }
-            if NO_HOLD.contains(&code.as_str()) && answer.span.to < mine.until {
+            if NO_HOLD.contains(&code) && answer.span.to < mine.until {
                 let span = Span { from: mine.asked, to: answer.span.to };
-                self.shop.history.suspect(mine.seat, span, "a hold within its time can be paid", detail());
+                let detail = format!("{mine:?}, user {}: {code} to {}, key {key}", self.user, answer.request);
+                self.shop.history.suspect(mine.seat, span, "a hold within its time can be paid", detail);
                 self.lets_go(mine);
             }
         }
+        self.write_down(mine, key, call, heard, None);
+    }
+
+    /// That who is told to have too little for this price has.
+    fn must_be_poor(&self, heard: &Heard, price: i64, what: &str) {
+        let refused = heard.answer.as_ref().filter(|answer| answer.code() == "INSUFFICIENT_BALANCE");
+        if let Some(answer) = refused.filter(|_| self.funds >= price) {
+            let detail = format!("{what}, user {} has {}: {}", self.user, self.funds, answer.request);
+            self.shop.history.breach("nobody who can pay is told otherwise", detail);
+        }
+    }
+
+    /// Writes down how a payment ended: the only one, or one of a batch.
+    fn write_down(&mut self, mine: &Mine, key: &str, call: &Call, heard: &Heard, of: Option<(usize, usize)>) {
+        let price = Programme::price(mine.seat);
+        let (batch, turn) = (of.map(|(batch, _)| batch), of.map(|(_, turn)| turn));
+        let verdict = match &heard.answer {
+            None => Verdict::Unknown,
+            Some(answer) => {
+                answer.payment(turn).map_or_else(|| Verdict::Refused(answer.code().to_owned()), Verdict::Done)
+            }
+        };
         if !matches!(verdict, Verdict::Refused(_)) {
             // Taken, or perhaps taken; once only, but less is certain then, and that is all that is counted on.
             self.funds -= price;
@@ -256,6 +316,7 @@ impl Shopper {
             }
         }
         records.payments.push(Payment {
+            batch,
             user: self.user,
             seat: mine.seat,
             reservation: mine.reservation,
@@ -267,7 +328,7 @@ impl Shopper {
         let record = records.payments.len() - 1;
         drop(records);
         if is_open {
-            self.shop.leave(call.clone(), About::Payment(record));
+            self.shop.leave(call.clone(), About::Payment(record, turn));
         }
     }
 

@@ -1,7 +1,9 @@
 //! Every call of the contract and every failure code, as an outside client would try them.
 
+mod batch;
 mod concert;
 mod events;
+mod history;
 mod http;
 mod idempotency;
 mod lately;

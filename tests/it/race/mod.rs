@@ -1,5 +1,6 @@
 //! Races. Whoever wins, the contract's invariants hold afterwards, and each test says what else must.
 
+mod batch;
 mod idempotency;
 mod lapse;
 mod loss;

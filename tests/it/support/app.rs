@@ -255,6 +255,11 @@ impl TestApp {
         self.call("POST", "/api/v1/payment/concert", &[("token", token)], body).await
     }
 
+    pub async fn pay_many(&self, token: &str, reservations: &[i64]) -> Answer {
+        let body = json!({ "concertReservationIds": reservations });
+        self.call("POST", "/api/v1/payment/concert/batch", &[("token", token)], body).await
+    }
+
     pub async fn refund(&self, user: i64, payment: i64) -> Answer {
         let path = format!("/api/v1/payments/{payment}/refund");
         self.call("POST", &path, &[("userId", &user.to_string())], Value::Null).await
@@ -286,6 +291,13 @@ impl Answer {
     #[track_caller]
     pub fn payment(&self) -> i64 {
         self.data()["paymentHistoryId"].as_i64().unwrap()
+    }
+
+    /// The payments of a batch that must have been made, in the order of its answer.
+    #[track_caller]
+    pub fn payments(&self) -> Vec<i64> {
+        let payments = self.data()["payments"].as_array().unwrap().iter();
+        payments.map(|payment| payment["paymentHistoryId"].as_i64().unwrap()).collect()
     }
 }
 

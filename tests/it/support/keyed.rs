@@ -48,6 +48,11 @@ impl TestApp {
         self.keyed("POST", "/api/v1/payment/concert", ("token", token), key, body).await
     }
 
+    pub async fn pay_many_under(&self, key: &str, token: &str, reservations: &[i64]) -> Answer {
+        let body = json!({ "concertReservationIds": reservations });
+        self.keyed("POST", "/api/v1/payment/concert/batch", ("token", token), key, body).await
+    }
+
     /// Until a statement waits for a lock.
     pub async fn one_waits(&self) {
         let waits = async || self.number(WAITING).await == 1;

@@ -1,9 +1,14 @@
 //! The payments' only SQL.
 
+mod batch;
+
 use chrono::NaiveDate;
 use sqlx::PgExecutor;
 
-use super::http;
+pub(super) use batch::{Found, Order, abort_many, find_many, pay_many};
+
+use super::{Paid, Past, http};
+use crate::http::Page;
 use crate::idempotency::Claim;
 use crate::ids::{NotAnId, PaymentId, ReservationId, ScheduleId, SeatId, UserId};
 use crate::money::Won;
@@ -14,9 +19,9 @@ use crate::store_error::StoreError;
 
 /// What Postgres decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(super) enum Decision<T> {
     /// Paid, now.
-    Paid { id: PaymentId, amount: Won },
+    Paid(T),
     /// Nothing was written: the wallet cannot pay, or the reservation's row was there already.
     Refused,
     /// Nothing was written: the seat has a live reservation already.
@@ -53,11 +58,15 @@ pub(super) async fn pay(
     seat: SeatId,
     token: &queue::Claim,
     claim: Option<&Claim>,
-) -> Result<Decision, PayFailure> {
-    let decision = match claim {
+) -> Result<Decision<Paid>, PayFailure> {
+    decided(match claim {
         None => postgres.timed("payment.pay", take(postgres.pool(), attempt, seat, token)).await,
         Some(claim) => postgres.timed("payment.pay_once", take_once(claim, attempt, seat, token)).await,
-    };
+    })
+}
+
+/// What an error says of what was decided.
+fn decided<T>(decision: Result<Decision<T>, sqlx::Error>) -> Result<Decision<T>, PayFailure> {
     decision.or_else(|error| match broken_constraint(&error) {
         Some("reservation_seat_live") => Ok(Decision::SeatSold),
         Some("user_wallet_balance_range") => Ok(Decision::Refused),
@@ -72,14 +81,14 @@ async fn take_once(
     attempt: &Attempt,
     seat: SeatId,
     token: &queue::Claim,
-) -> Result<Decision, sqlx::Error> {
+) -> Result<Decision<Paid>, sqlx::Error> {
     let Some(mut once) = claim.begin().await? else { return Ok(Decision::KeyInUse) };
     let decision = take(once.connection(), attempt, seat, token).await?;
-    let Decision::Paid { id, .. } = decision else {
+    let Decision::Paid(paid) = decision else {
         once.roll_back().await?;
         return Ok(decision);
     };
-    Ok(if once.end(http::answer(id)).await? { decision } else { Decision::KeyInUse })
+    Ok(if once.end(http::answer(paid.id)).await? { decision } else { Decision::KeyInUse })
 }
 
 /// Reservation, debit, payment, ledger entry, or none of them. The price is the seat's own. A tombstone stops this attempt
@@ -92,7 +101,7 @@ async fn take(
     attempt: &Attempt,
     seat: SeatId,
     token: &queue::Claim,
-) -> Result<Decision, sqlx::Error> {
+) -> Result<Decision<Paid>, sqlx::Error> {
     let paid = sqlx::query!(
         "WITH bill AS (
              SELECT seat.price FROM concert_seat seat JOIN user_wallet wallet ON wallet.balance >= seat.price
@@ -126,8 +135,11 @@ async fn take(
     )
     .fetch_optional(executor);
     let Some(row) = paid.await? else { return Ok(Decision::Refused) };
-    let id = row.id.try_into().map_err(|error: NotAnId| sqlx::Error::Decode(error.into()))?;
-    Ok(Decision::Paid { id, amount: Won(row.amount) })
+    Ok(Decision::Paid(Paid { id: row.id.try_into().map_err(no_id)?, taken: Some(Won(row.amount)) }))
+}
+
+fn no_id(error: NotAnId) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
 }
 
 /// An error that Postgres itself reports has rolled back, but for being shut down, where its last word may be cut short.
@@ -225,6 +237,39 @@ pub(super) struct Payment {
     pub(super) date: NaiveDate,
     pub(super) amount: Won,
     pub(super) is_refunded: bool,
+}
+
+/// Payments of a page, newest first.
+pub(super) async fn history(postgres: &Postgres, user: UserId, page: Page) -> Result<Vec<Past>, StoreError> {
+    let read = sqlx::query!(
+        "SELECT payment.id, payment.reservation_id, payment.amount, payment.status, payment.paid_at, payment.refunded_at,
+                seat.id AS seat_id, seat.number, schedule.id AS schedule_id, schedule.concert_id
+         FROM payment_history payment
+         JOIN reservation ON reservation.id = payment.reservation_id
+         JOIN concert_seat seat ON seat.id = reservation.concert_seat_id
+         JOIN concert_schedule schedule ON schedule.id = seat.concert_schedule_id
+         WHERE payment.user_id = $1 AND payment.id < $2 ORDER BY payment.id DESC LIMIT $3",
+        user.get(),
+        page.before,
+        page.limit()
+    )
+    .fetch_all(postgres.pool());
+    let rows = postgres.timed("payment.history", read).await?;
+    let payments = rows.into_iter().map(|row| {
+        Ok(Past {
+            id: row.id.try_into()?,
+            reservation: row.reservation_id.try_into()?,
+            concert: row.concert_id.try_into()?,
+            schedule: row.schedule_id.try_into()?,
+            seat: row.seat_id.try_into()?,
+            number: row.number,
+            amount: Won(row.amount),
+            status: row.status,
+            paid_at: row.paid_at,
+            refunded_at: row.refunded_at,
+        })
+    });
+    payments.collect::<Result<_, _>>().map_err(unexpected)
 }
 
 /// How a refund went.
