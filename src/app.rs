@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::concert::{self, Concerts};
+use crate::gate::{self, Gate};
 use crate::http::{self, ApiError, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::payment::{self, Payments};
@@ -43,6 +44,8 @@ pub struct App {
     pub payments: Arc<Payments>,
     /// What was answered to requests under an `Idempotency-Key`.
     pub idempotency: Arc<Idempotency>,
+    /// The gate before other sites.
+    pub gate: Arc<Gate>,
     /// How fast a user may go.
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
@@ -72,6 +75,9 @@ pub enum StartError {
     /// Because of Postgres.
     #[error(transparent)]
     Postgres(#[from] postgres::ConnectError),
+    /// No key for passes could be made.
+    #[error(transparent)]
+    Gate(#[from] gate::KeyError),
     /// A store failed at the first questions.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -88,6 +94,7 @@ impl App {
         let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
 
         let signer = Signer::new(settings.token_key.expose());
+        let signer = service.old_token_keys.iter().fold(signer, |signer, key| signer.accepting(key.expose()));
         let queues = Queues::start(redis.clone(), postgres.clone(), signer, service.queue.into()).await?;
         let queues = Arc::new(queues);
         let concerts = Arc::new(Concerts::start(postgres.clone(), service.time_zone).await?);
@@ -106,6 +113,7 @@ impl App {
             wallets: Wallets::new(postgres.clone()),
             payments: Arc::new(payments),
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
+            gate: Arc::new(Gate::new(&settings.gate())?),
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
             tasks,
@@ -122,6 +130,7 @@ impl App {
             .merge(reservation::router())
             .merge(wallet::router())
             .merge(payment::router())
+            .merge(gate::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let router = http::wrap(http::fallbacks(router).with_state(self.clone()), request_timeout, max_in_flight);

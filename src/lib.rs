@@ -5,7 +5,7 @@
 //! any moment, and no sold seat, no won and no ticket is lost.
 //!
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
-//! [`concert`], [`seat`], [`reservation`], [`wallet`] and [`payment`], each with its rules in `mod.rs`, its calls in
+//! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
 //! `http.rs` and its only SQL and script calls in `store.rs`; below them are [`idempotency`], [`http`], [`redis`] and
 //! [`postgres`], which know nothing of concerts. `docs/architecture.md` follows one purchase through them.
 
@@ -13,6 +13,7 @@ pub mod app;
 pub mod audit;
 pub mod concert;
 pub mod dev;
+pub mod gate;
 pub mod http;
 pub mod idempotency;
 pub mod ids;

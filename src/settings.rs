@@ -14,6 +14,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::dev::GuardArgs;
+use crate::gate::{GateSettings, WaitingPage};
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
 use crate::redis::RedisSettings;
@@ -157,6 +158,18 @@ pub struct ServiceSettings {
     /// The operators' token, 32 bytes or more, as hex or base64; without it there are no operators' calls
     #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = secret)]
     pub admin_token: Option<Secret>,
+    /// Other keys whose tokens and passes are accepted too, with commas; new ones are never made with them
+    #[arg(long, env = "ONSALE_OLD_TOKEN_KEYS", hide_env_values = true, value_name = "KEYS", value_delimiter = ',', value_parser = secret)]
+    pub old_token_keys: Vec<Secret>,
+    /// Where the gate sends who may not pass yet: a path or an http(s) URL, in which {queue} and {return} are filled in
+    #[arg(long, env = "ONSALE_WAITING_PAGE", default_value = "/", value_name = "URL", value_parser = waiting_page)]
+    pub waiting_page: WaitingPage,
+    /// Seconds that a pass through the gate is good for, at the most
+    #[arg(long, env = "ONSALE_PASS_TTL_SECONDS", default_value_t = 60, value_parser = whole(1..=3600))]
+    pub pass_ttl_seconds: u32,
+    /// For whom passes are: the claim aud
+    #[arg(long, env = "ONSALE_PASS_AUDIENCE", default_value = "onsale", value_name = "NAME", value_parser = audience)]
+    pub pass_audience: String,
     /// How queues without settings of their own admit.
     #[command(flatten)]
     pub queue: QueueDefaults,
@@ -242,6 +255,21 @@ impl StoreSettings {
     }
 }
 
+impl ServeSettings {
+    /// How the gate lets through.
+    #[must_use]
+    pub fn gate(&self) -> GateSettings<'_> {
+        let service = &self.service;
+        GateSettings {
+            token_key: self.token_key.expose(),
+            old_token_keys: service.old_token_keys.iter().map(Secret::expose).collect(),
+            audience: &service.pass_audience,
+            pass_ttl: Duration::from_secs(service.pass_ttl_seconds.into()),
+            waiting_page: service.waiting_page.clone(),
+        }
+    }
+}
+
 impl From<QueueDefaults> for QueueSettings {
     fn from(defaults: QueueDefaults) -> Self {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
@@ -320,6 +348,20 @@ fn key_prefix(text: &str) -> Result<String, String> {
     }
 }
 
+fn waiting_page(text: &str) -> Result<WaitingPage, String> {
+    WaitingPage::new(text).ok_or_else(|| {
+        format!("takes a path or an http(s) URL of visible ASCII, with no other braces than {{queue}} and {{return}}, not {text:?}")
+    })
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    if (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("takes 1 to 256 visible ASCII characters, not {text:?}"))
+    }
+}
+
 /// Hex where it can be hex, else base64 in either alphabet, padded or not. What was given is never repeated.
 fn secret(text: &str) -> Result<Secret, String> {
     let hex = hex::decode(text).ok();
@@ -366,6 +408,11 @@ mod tests {
             ("--listen", "8080", "ONSALE_LISTEN", "an address with a port"),
             ("--time-zone", "Mars/Phobos", "ONSALE_TIME_ZONE", "an IANA time zone"),
             ("--admin-token", "short", "ONSALE_ADMIN_TOKEN", "32 bytes or more"),
+            ("--old-token-keys", "0011", "ONSALE_OLD_TOKEN_KEYS", "32 bytes or more"),
+            ("--waiting-page", "javascript:0", "ONSALE_WAITING_PAGE", "a path or an http(s) URL"),
+            ("--waiting-page", "/{user}", "ONSALE_WAITING_PAGE", "{queue} and {return}"),
+            ("--pass-ttl-seconds", "0", "ONSALE_PASS_TTL_SECONDS", "a whole number from 1 to 3600"),
+            ("--pass-audience", "", "ONSALE_PASS_AUDIENCE", "visible ASCII"),
         ] {
             let complaint = complaint_about(&[&SERVE[..], &[option, value]].concat());
             assert!(complaint.contains(variable) && complaint.contains(takes), "{complaint}");

@@ -60,6 +60,10 @@ impl Directory {
         self.queues.get(&id).cloned()
     }
 
+    pub(super) fn named(&self, name: &str) -> Option<Arc<Queue>> {
+        self.queues.values().find(|queue| queue.name == name).cloned()
+    }
+
     pub(super) fn default_queue(&self) -> Option<Arc<Queue>> {
         self.get(DEFAULT)
     }

@@ -100,6 +100,12 @@ impl Queues {
         self.directory.load().get(id)
     }
 
+    /// The queue of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<Arc<Queue>> {
+        self.directory.load().named(name)
+    }
+
     /// Gives the user a place in the queue, or the one it has; returns its token.
     pub async fn enter(&self, queue: &Queue, user: UserId) -> Result<String, StoreError> {
         for _ in 0..lost::TRIES {

@@ -6,6 +6,7 @@
 mod api;
 mod audit;
 mod dev;
+mod gate;
 mod journey;
 mod lost;
 mod lua;
