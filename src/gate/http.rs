@@ -93,9 +93,7 @@ fn behind(uri: &Uri) -> Option<&str> {
 fn required(queues: &Queues, options: &Options) -> Result<Option<Arc<Queue>>, ApiError> {
     let by_name = match &options.queue {
         None => None,
-        Some(name) => {
-            Some(queues.named(name).ok_or_else(|| ApiError::invalid("There is no queue of this name."))?)
-        }
+        Some(name) => Some(queues.named(name).ok_or_else(|| ApiError::invalid("There is no queue of this name."))?),
     };
     let Some(concert) = &options.concert_id else { return Ok(by_name) };
     let concert: ConcertId =

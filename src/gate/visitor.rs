@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn the_header_comes_before_the_cookies() {
         let mut headers = HeaderMap::new();
-        headers.append(COOKIE, HeaderValue::from_static("a=b; onsale_token=one;onsale_token=\"two\"; xonsale_token=no"));
+        headers
+            .append(COOKIE, HeaderValue::from_static("a=b; onsale_token=one;onsale_token=\"two\"; xonsale_token=no"));
         headers.append(COOKIE, HeaderValue::from_static("onsale_token=three; =; onsale_pass"));
         let visitor = Visitor::new(&headers);
         assert_eq!((visitor.tokens, visitor.passes.len()), (vec!["one".into(), "two".into(), "three".into()], 0));

@@ -84,9 +84,19 @@ mod tests {
         for good in ["/", "/wait/{queue}?to={return}", "https://wait.example/{queue}", "http://wait.example"] {
             assert!(WaitingPage::new(good).is_some(), "{good}");
         }
-        for bad in
-            ["", "wait", "//wait.example", "https://", "https://{queue}.example/", "{return}", "/{user}", "/a b", "/\\x", "ftp://x/", "/é"]
-        {
+        for bad in [
+            "",
+            "wait",
+            "//wait.example",
+            "https://",
+            "https://{queue}.example/",
+            "{return}",
+            "/{user}",
+            "/a b",
+            "/\\x",
+            "ftp://x/",
+            "/é",
+        ] {
             assert!(WaitingPage::new(bad).is_none(), "{bad}");
         }
     }
