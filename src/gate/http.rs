@@ -76,11 +76,9 @@ async fn check_behind(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let queue = match headers.get(&REQUIRED) {
-        None => None,
-        // Said twice, it is not clear by whom.
-        Some(_) => Some(single_header(&headers, &REQUIRED).unwrap_or_default().to_owned()),
-    };
+    // Said twice, it is not clear by whom; then it is no queue's name.
+    let said = || single_header(&headers, &REQUIRED).unwrap_or_default().to_owned();
+    let queue = headers.contains_key(&REQUIRED).then(said);
     let required = required(&queues, &Options { queue, ..Options::default() })?;
     Ok(gate.answer(&queues, &headers, required, true, behind(&uri)).await)
 }
