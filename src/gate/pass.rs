@@ -161,7 +161,7 @@ fn seconds(count: i64) -> Duration {
     Duration::from_secs(u64::try_from(count).unwrap_or_default())
 }
 
-/// The contract's own choice: one algorithm, whatever the pass itself names, and no leeway.
+/// Our own choice: one algorithm, whatever the pass itself names, and no leeway.
 fn validation(audience: &str) -> Validation {
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.leeway = 0;
