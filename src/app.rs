@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin, Operators};
 use crate::concert::{self, Concerts};
+use crate::gate::{self, Gate};
 use crate::http::{self, ApiError, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::payment::{self, Payments};
@@ -51,6 +52,8 @@ pub struct App {
     pub idempotency: Arc<Idempotency>,
     /// What operators' calls stand on.
     pub admin: Arc<Admin>,
+    /// The gate before other sites.
+    pub gate: Arc<Gate>,
     /// How fast a user may go.
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
@@ -80,6 +83,9 @@ pub enum StartError {
     /// Because of Postgres.
     #[error(transparent)]
     Postgres(#[from] postgres::ConnectError),
+    /// No key for passes could be made.
+    #[error(transparent)]
+    Gate(#[from] gate::KeyError),
     /// A store failed at the first questions.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,6 +102,7 @@ impl App {
         let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
 
         let signer = Signer::new(settings.token_key.expose());
+        let signer = service.old_token_keys.iter().fold(signer, |signer, key| signer.accepting(key.expose()));
         let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
         let (zone, defaults) = (service.time_zone, service.queue.into());
         let queues = Queues::start(redis.clone(), postgres.clone(), signer, seats.clone(), zone, defaults)
@@ -129,6 +136,7 @@ impl App {
                 postgres.clone(),
                 Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref()),
             )),
+            gate: Arc::new(Gate::new(&settings.gate())?),
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
             tasks,
@@ -145,6 +153,7 @@ impl App {
             .merge(reservation::router())
             .merge(wallet::router())
             .merge(payment::router())
+            .merge(gate::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let router = http::wrap(http::fallbacks(router).with_state(self.clone()), request_timeout, max_in_flight);

@@ -138,8 +138,10 @@ async fn settle_next(app: &App) -> Result<(), StoreError> {
 }
 
 async fn refresh_programme(app: &App) -> Result<(), StoreError> {
-    if app.concerts.refresh().await? {
+    // The revision is taken as known last, so that whatever fails on the way is done again.
+    if let Some(revision) = app.concerts.changed().await? {
         app.queues.refresh().await?;
+        app.concerts.refresh(revision).await?;
     }
     Ok(())
 }

@@ -5,15 +5,16 @@
 //! any moment, and no sold seat, no won and no ticket is lost.
 //!
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
-//! [`concert`], [`seat`], [`reservation`], [`wallet`] and [`payment`], each with its rules in `mod.rs`, its calls in
-//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; below them are [`idempotency`], [`http`], [`redis`] and
-//! [`postgres`], which know nothing of concerts. `docs/architecture.md` follows one purchase through them.
+//! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
+//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; below them are [`idempotency`],
+//! [`http`], [`redis`] and [`postgres`], which know nothing of concerts. `docs/architecture.md` follows one purchase through them.
 
 pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod concert;
 pub mod dev;
+pub mod gate;
 pub mod http;
 pub mod idempotency;
 pub mod ids;

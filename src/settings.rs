@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::admin::{OperatorKeys, operator_keys};
 use crate::dev::GuardArgs;
+use crate::gate::{GateSettings, WaitingPage};
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
 use crate::redis::RedisSettings;
@@ -180,6 +181,18 @@ pub struct ServiceSettings {
     /// Operators by name, each with a token likewise: ann=KEY,bob=KEY
     #[arg(long, env = "ONSALE_ADMIN_TOKENS", hide_env_values = true, value_name = "NAME=KEY,…", value_parser = operator_keys)]
     pub admin_tokens: Option<OperatorKeys>,
+    /// Other keys whose tokens and passes are accepted too, with commas; new ones are never made with them
+    #[arg(long, env = "ONSALE_OLD_TOKEN_KEYS", hide_env_values = true, value_name = "KEYS", value_delimiter = ',', value_parser = secret)]
+    pub old_token_keys: Vec<Secret>,
+    /// Where the gate sends who may not pass yet: a path or an http(s) URL, in which {queue} and {return} are filled in
+    #[arg(long, env = "ONSALE_WAITING_PAGE", default_value = "/", value_name = "URL", value_parser = waiting_page)]
+    pub waiting_page: WaitingPage,
+    /// Seconds that a pass through the gate is good for, at the most
+    #[arg(long, env = "ONSALE_PASS_TTL_SECONDS", default_value_t = 60, value_parser = whole(1..=3600))]
+    pub pass_ttl_seconds: u32,
+    /// For whom passes are: the claim aud
+    #[arg(long, env = "ONSALE_PASS_AUDIENCE", default_value = "onsale", value_name = "NAME", value_parser = audience)]
+    pub pass_audience: String,
     /// How queues without settings of their own admit.
     #[command(flatten)]
     pub queue: QueueDefaults,
@@ -264,6 +277,21 @@ impl StoreSettings {
             connections,
             queue: POSTGRES_QUEUE,
             timeout: Duration::from_millis(timeout_ms.into()),
+        }
+    }
+}
+
+impl ServeSettings {
+    /// How the gate lets through.
+    #[must_use]
+    pub fn gate(&self) -> GateSettings<'_> {
+        let service = &self.service;
+        GateSettings {
+            token_key: self.token_key.expose(),
+            old_token_keys: service.old_token_keys.iter().map(Secret::expose).collect(),
+            audience: &service.pass_audience,
+            pass_ttl: Duration::from_secs(service.pass_ttl_seconds.into()),
+            waiting_page: service.waiting_page.clone(),
         }
     }
 }
@@ -355,6 +383,20 @@ fn key_prefix(text: &str) -> Result<String, String> {
     }
 }
 
+fn waiting_page(text: &str) -> Result<WaitingPage, String> {
+    WaitingPage::new(text).ok_or_else(|| {
+        format!("takes a path or an http(s) URL of visible ASCII, with no other braces than {{queue}} and {{return}}, not {text:?}")
+    })
+}
+
+fn audience(text: &str) -> Result<String, String> {
+    if (1..=256).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("takes 1 to 256 visible ASCII characters, not {text:?}"))
+    }
+}
+
 /// Hex where it can be hex, else base64 in either alphabet, padded or not. What was given is never repeated.
 pub(crate) fn secret(text: &str) -> Result<Secret, String> {
     let hex = hex::decode(text).ok();
@@ -407,6 +449,11 @@ mod tests {
             ("--time-zone", "Mars/Phobos", "ONSALE_TIME_ZONE", "an IANA time zone"),
             ("--admin-token", "short", "ONSALE_ADMIN_TOKEN", "32 bytes or more"),
             ("--admin-tokens", "ann=short", "ONSALE_ADMIN_TOKENS", "32 bytes or more"),
+            ("--old-token-keys", "0011", "ONSALE_OLD_TOKEN_KEYS", "32 bytes or more"),
+            ("--waiting-page", "javascript:0", "ONSALE_WAITING_PAGE", "a path or an http(s) URL"),
+            ("--waiting-page", "/{user}", "ONSALE_WAITING_PAGE", "{queue} and {return}"),
+            ("--pass-ttl-seconds", "0", "ONSALE_PASS_TTL_SECONDS", "a whole number from 1 to 3600"),
+            ("--pass-audience", "", "ONSALE_PASS_AUDIENCE", "visible ASCII"),
         ] {
             let complaint = complaint_about(&[&SERVE[..], &[option, value]].concat());
             assert!(complaint.contains(variable) && complaint.contains(takes), "{complaint}");

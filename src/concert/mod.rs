@@ -35,17 +35,21 @@ pub struct Concerts {
 impl Concerts {
     /// Reads the programme. Dates are the venue's, in this time zone.
     pub async fn start(postgres: Postgres, time_zone: Tz) -> Result<Self, StoreError> {
-        let programme = ArcSwap::from_pointee(store::programme(&postgres).await?);
+        let revision = store::revision(&postgres).await?;
+        let programme = ArcSwap::from_pointee(store::programme(&postgres, revision).await?);
         Ok(Self { postgres, time_zone, programme })
     }
 
-    /// Reads the programme again if it has changed; whether it had.
-    pub async fn refresh(&self) -> Result<bool, StoreError> {
-        if store::revision(&self.postgres).await? == self.programme.load().revision {
-            return Ok(false);
-        }
-        self.programme.store(Arc::new(store::programme(&self.postgres).await?));
-        Ok(true)
+    /// The programme's revision, if it is not the one that is known.
+    pub async fn changed(&self) -> Result<Option<i64>, StoreError> {
+        let revision = store::revision(&self.postgres).await?;
+        Ok((revision != self.programme.load().revision).then_some(revision))
+    }
+
+    /// Reads the programme again, at this revision or a later one.
+    pub async fn refresh(&self, revision: i64) -> Result<(), StoreError> {
+        self.programme.store(Arc::new(store::programme(&self.postgres, revision).await?));
+        Ok(())
     }
 
     /// The programme as it is now.

@@ -13,9 +13,8 @@ pub(super) async fn revision(postgres: &Postgres) -> Result<i64, StoreError> {
     Ok(postgres.timed("concert.revision", read).await?)
 }
 
-/// The revision is read first: a change in between only makes the next refresh read again.
-pub(super) async fn programme(postgres: &Postgres) -> Result<Programme, StoreError> {
-    let revision = revision(postgres).await?;
+/// The revision was read before: a change in between only makes the next refresh read again.
+pub(super) async fn programme(postgres: &Postgres, revision: i64) -> Result<Programme, StoreError> {
     let read = async {
         let concerts = sqlx::query!("SELECT id, title, queue_id FROM concert");
         let schedules = sqlx::query!("SELECT id, concert_id, date FROM concert_schedule ORDER BY date, id");

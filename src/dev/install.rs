@@ -1,4 +1,4 @@
-//! Installing Redis, Postgres and libfaketime with the machine's own package manager.
+//! Installing Redis, Postgres, libfaketime and nginx with the machine's own package manager.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -28,6 +28,8 @@ struct Manager {
     postgres: &'static [&'static str],
     /// The package with libfaketime.
     faketime: &'static str,
+    /// The package with nginx.
+    nginx: &'static str,
     /// Whether it must be run as root.
     as_root: bool,
 }
@@ -40,6 +42,7 @@ const MANAGERS: [Manager; 4] = [
         redis: &["redis-server", "valkey-server"],
         postgres: &["postgresql"],
         faketime: "libfaketime",
+        nginx: "nginx",
         as_root: true,
     },
     Manager {
@@ -49,6 +52,7 @@ const MANAGERS: [Manager; 4] = [
         redis: &["redis", "valkey"],
         postgres: &["postgresql-server"],
         faketime: "libfaketime",
+        nginx: "nginx",
         as_root: true,
     },
     Manager {
@@ -58,6 +62,7 @@ const MANAGERS: [Manager; 4] = [
         redis: &["redis", "valkey"],
         postgres: &["postgresql"],
         faketime: "libfaketime",
+        nginx: "nginx",
         as_root: true,
     },
     Manager {
@@ -67,6 +72,7 @@ const MANAGERS: [Manager; 4] = [
         redis: &["redis", "valkey"],
         postgres: &["postgresql@17", "postgresql"],
         faketime: "libfaketime",
+        nginx: "nginx",
         as_root: false,
     },
 ];
@@ -98,26 +104,45 @@ pub(super) async fn install(machine: &Machine, allowed: Install) -> Result<Progr
     machine.programs().ok_or_else(|| missing(machine, Some(manager), ", and installing failed"))
 }
 
+/// What only some tests need, installed by itself.
+struct Extra {
+    name: &'static str,
+    package: fn(&Manager) -> &'static str,
+    find: fn(&Machine) -> Option<PathBuf>,
+}
+
 /// Likewise for libfaketime alone.
 pub(super) async fn install_faketime(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
+    let faketime =
+        Extra { name: "libfaketime", package: |manager| manager.faketime, find: |machine| machine.faketime() };
+    install_extra(machine, allowed, &faketime).await
+}
+
+/// Likewise for nginx alone.
+pub(super) async fn install_nginx(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
+    let nginx = Extra { name: "nginx", package: |manager| manager.nginx, find: |machine| machine.nginx() };
+    install_extra(machine, allowed, &nginx).await
+}
+
+async fn install_extra(machine: &Machine, allowed: Install, extra: &Extra) -> Result<PathBuf, DevError> {
     let _one_at_a_time = INSTALLING.lock().await;
-    if let Some(library) = machine.faketime() {
-        return Ok(library);
+    if let Some(found) = (extra.find)(machine) {
+        return Ok(found);
     }
     let missing = |manager: Option<&Manager>, because: &str| DevError::Missing {
-        missing: "libfaketime".to_owned(),
+        missing: extra.name.to_owned(),
         because: because.to_owned(),
         command: manager.map_or_else(
-            || "your system's package of libfaketime".to_owned(),
-            |manager| line_by_hand(manager, &[manager.faketime]),
+            || format!("your system's package of {}", extra.name),
+            |manager| line_by_hand(manager, &[(extra.package)(manager)]),
         ),
     };
     let (manager, before) = permitted(machine, allowed).map_err(|(manager, because)| missing(manager, because))?;
     if !manager.refresh.is_empty() {
         run(machine, &before, manager.refresh).await;
     }
-    run(machine, &before, &[manager.install, &[manager.faketime]].concat()).await;
-    machine.faketime().ok_or_else(|| missing(Some(manager), ", and installing failed"))
+    run(machine, &before, &[manager.install, &[(extra.package)(manager)]].concat()).await;
+    (extra.find)(machine).ok_or_else(|| missing(Some(manager), ", and installing failed"))
 }
 
 /// Why nothing may be installed: the manager that there is, and a reason that begins with a comma.
@@ -222,7 +247,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::{Install, Machine, install, install_faketime};
+    use super::{Install, Machine, install, install_faketime, install_nginx};
 
     type Outcome = Result<(), Box<dyn Error>>;
 
@@ -245,6 +270,7 @@ case "$last" in
 valkey*) put {root}/usr/bin/valkey-server ;;
 postgresql*) put {root}/usr/bin/initdb; put {root}/usr/bin/postgres ;;
 libfaketime) put {root}/usr/lib64/faketime/libfaketimeMT.so.1 ;;
+nginx) put {root}/usr/sbin/nginx ;;
 esac
 exit 1
 "#,
@@ -341,6 +367,20 @@ exit 1
         assert_eq!(library, root.path().join("usr/lib64/faketime/libfaketimeMT.so.1"));
         assert_eq!(install_faketime(&machine, Install::Allowed).await?, library);
         assert_eq!(calls(root.path()), "dnf install -y libfaketime\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn so_is_nginx() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "apk")?;
+        let forbidden = install_nginx(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        assert!(forbidden.contains("nginx not found") && forbidden.ends_with("sudo apk add --no-cache nginx"));
+        let program = install_nginx(&machine, Install::Allowed).await?;
+        assert_eq!(program, root.path().join("usr/sbin/nginx"));
+        assert_eq!(install_nginx(&machine, Install::Allowed).await?, program);
+        assert_eq!(calls(root.path()), "apk add --no-cache nginx\n");
         Ok(())
     }
 }

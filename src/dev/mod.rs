@@ -21,7 +21,7 @@ pub use error::DevError;
 pub use guard::{GuardArgs, StopSignal, guard};
 pub use home::Home;
 pub use postgres::{Durability, PostgresServer};
-pub use programs::{Install, Programs, faketime};
+pub use programs::{Install, Programs, faketime, nginx};
 pub use redis::RedisServer;
 pub use run::{RunError, run};
 

@@ -53,6 +53,15 @@ pub async fn faketime(install: Install) -> Result<Option<PathBuf>, DevError> {
     }
 }
 
+/// Finds nginx, before which the gate is tried out, and installs it where it is missing if that is allowed.
+pub async fn nginx(install: Install) -> Result<PathBuf, DevError> {
+    let machine = Machine::here();
+    match machine.nginx() {
+        Some(program) => Ok(program),
+        None => install::install_nginx(&machine, install).await,
+    }
+}
+
 /// Whether missing programs may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Install {
@@ -134,6 +143,11 @@ impl Machine {
         let kinds = fs::read_dir(&libraries[0]).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
         let mut folders = libraries.iter().cloned().chain(kinds);
         folders.find_map(|folder| Some(folder.join("faketime/libfaketimeMT.so.1")).filter(|library| library.is_file()))
+    }
+
+    /// nginx.
+    pub(super) fn nginx(&self) -> Option<PathBuf> {
+        self.find("nginx")
     }
 
     /// A program of any kind.

@@ -42,7 +42,8 @@ pub(super) struct Had(pub(super) Option<Claim>);
 pub struct ActivePass(pub Presented);
 
 impl Presented {
-    fn by(token: Option<&str>, queues: &Queues) -> Result<Self, ApiError> {
+    /// What this token says, and its queue; fails unless it is authentic.
+    pub(crate) fn by(token: Option<&str>, queues: &Queues) -> Result<Self, ApiError> {
         token
             .and_then(|token| queues.signer.verify(token))
             .and_then(|claim| queues.get(claim.queue).map(|queue| Self { claim, queue }))

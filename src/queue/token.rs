@@ -27,19 +27,38 @@ pub struct Claim {
     pub place: u64,
 }
 
-/// Makes and checks tokens with the server's key.
+/// Makes tokens with the server's key, and checks those that were made with it or with another that still counts.
 pub struct Signer {
+    key: Key,
+    /// Accepted too, while one key is replaced by the next.
+    others: Vec<Key>,
+}
+
+struct Key {
     key: [u8; blake3::KEY_LEN],
-    key_id: u8,
+    id: u8,
+}
+
+impl Key {
+    fn new(secret: &[u8]) -> Self {
+        let key = blake3::derive_key("onsale 2026-11 queue token", secret);
+        let [id, ..] = blake3::derive_key("onsale 2026-11 queue token key id", secret);
+        Self { key, id }
+    }
 }
 
 impl Signer {
     /// From the server's secret, 32 bytes or more.
     #[must_use]
     pub fn new(secret: &[u8]) -> Self {
-        let key = blake3::derive_key("onsale 2026-11 queue token", secret);
-        let [key_id, ..] = blake3::derive_key("onsale 2026-11 queue token key id", secret);
-        Self { key, key_id }
+        Self { key: Key::new(secret), others: Vec::new() }
+    }
+
+    /// Accepts tokens of another secret too.
+    #[must_use]
+    pub fn accepting(mut self, secret: &[u8]) -> Self {
+        self.others.push(Key::new(secret));
+        self
     }
 
     /// The token of a claim. The same claim has always the same token.
@@ -48,15 +67,16 @@ impl Signer {
         let mut bytes = [0; TOKEN_BYTES];
         let (body, mac) = bytes.split_at_mut(CLAIM_BYTES);
         body[0] = VERSION;
-        body[1] = self.key_id;
+        body[1] = self.key.id;
         body[2..6].copy_from_slice(&claim.queue.0.to_be_bytes());
         body[6..14].copy_from_slice(&claim.user.get().to_be_bytes());
         body[14..22].copy_from_slice(&claim.place.to_be_bytes());
-        mac.copy_from_slice(blake3::keyed_hash(&self.key, body).as_bytes());
+        mac.copy_from_slice(blake3::keyed_hash(&self.key.key, body).as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The claim of a token, if the token is ours to the last bit. Compares in constant time and allocates nothing.
+    /// The claim of a token, if the token is ours to the last bit. Compares in constant time and allocates nothing; which
+    /// key it takes, the token says openly.
     #[must_use]
     pub fn verify(&self, token: &str) -> Option<Claim> {
         let mut bytes = [0; TOKEN_BYTES];
@@ -64,12 +84,13 @@ impl Signer {
             return None;
         }
         let (body, mac) = bytes.split_at(CLAIM_BYTES);
-        let mac: [u8; blake3::OUT_LEN] = mac.try_into().ok()?;
-        // `Hash` compares in constant time.
-        if blake3::keyed_hash(&self.key, body) != blake3::Hash::from_bytes(mac) {
+        if body[0] != VERSION {
             return None;
         }
-        if body[..2] != [VERSION, self.key_id] {
+        let mac = blake3::Hash::from_bytes(mac.try_into().ok()?);
+        // Two keys may have the same id, which is one byte. `Hash` compares in constant time.
+        let mut named = std::iter::once(&self.key).chain(&self.others).filter(|key| key.id == body[1]);
+        if !named.any(|key| blake3::keyed_hash(&key.key, body) == mac) {
             return None;
         }
         Some(Claim {
@@ -124,5 +145,24 @@ mod tests {
     #[test]
     fn another_key_is_refused() {
         assert_eq!(Signer::new(&[8; 32]).verify(&Signer::new(&[7; 32]).sign(&claim())), None);
+    }
+
+    #[test]
+    fn a_key_that_is_accepted_too_is_never_signed_with() {
+        let (former, next) = (Signer::new(&[7; 32]), Signer::new(&[8; 32]));
+        let both = Signer::new(&[8; 32]).accepting(&[6; 32]).accepting(&[7; 32]);
+        assert_eq!(both.verify(&former.sign(&claim())), Some(claim()));
+        assert_eq!(both.sign(&claim()), next.sign(&claim()));
+        assert_eq!(both.verify(&Signer::new(&[9; 32]).sign(&claim())), None);
+    }
+
+    #[test]
+    fn keys_with_the_same_id_are_told_apart() {
+        let id = |secret: u16| Key::new(&secret.to_be_bytes().repeat(16)).id;
+        let same = (1..=u16::MAX).find(|secret| id(*secret) == id(0)).unwrap_or_else(|| unreachable!());
+        let secret = |number: u16| number.to_be_bytes().repeat(16);
+        let both = Signer::new(&secret(0)).accepting(&secret(same));
+        assert_eq!(both.verify(&Signer::new(&secret(same)).sign(&claim())), Some(claim()));
+        assert_eq!(Signer::new(&secret(0)).verify(&Signer::new(&secret(same)).sign(&claim())), None);
     }
 }

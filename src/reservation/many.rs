@@ -31,8 +31,9 @@ impl Reservations {
         let ids = self.ids.take_many(schedule, wanted.count()).await?;
         // As with one seat, a failure leaves it unknown whether the ids were used.
         let outcome = self.seats.hold_many(schedule, wanted, user, &ids, terms).await?;
-        let used: &[(u32, ReservationId)] = if let HoldMany::Held { seats, .. } = &outcome { seats } else { &[] };
-        let (new, unused): (Vec<_>, Vec<_>) = ids.into_iter().partition(|id| used.iter().any(|(_, used)| used == id));
+        let taken: &[(u32, ReservationId)] = if let HoldMany::Held { seats, .. } = &outcome { seats } else { &[] };
+        let (new, unused): (Vec<_>, Vec<_>) =
+            ids.into_iter().partition(|id| taken.iter().any(|(_, taken)| taken == id));
         for id in unused {
             self.ids.give_back(schedule, id);
         }

@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod audit;
 mod dev;
+mod gate;
 mod journey;
 mod lost;
 mod lua;

@@ -120,8 +120,7 @@ struct SettingsView {
     opens_at: Option<String>,
     paused: bool,
     draining: bool,
-    /// `null` is the server's own.
-    stock_factor: Option<f64>,
+    stock_factor: f64,
 }
 
 /// What a queue has been set to, for the log.
@@ -175,7 +174,7 @@ impl SettingsView {
             opens_at: own.opens_at.map(rfc3339),
             paused: own.paused,
             draining: own.draining,
-            stock_factor: own.stock_factor,
+            stock_factor: own.stock_factor.unwrap_or(defaults.stock_factor),
         }
     }
 }

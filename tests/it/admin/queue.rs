@@ -192,7 +192,6 @@ fn of_many_changes_at_once_none_is_lost() {
 }
 
 #[test]
-#[ignore = "nobody is let in while paused: the queue's own part, merged beside this one"]
 fn nobody_is_let_in_once_a_pause_is_in_force() {
     block_on(async {
         let app = Arc::new(TestApp::with(&[&OPERATED[..], &["--admit-per-second", "50"]].concat()).await);

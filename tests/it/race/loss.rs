@@ -164,7 +164,10 @@ fn a_payment_under_way_wins_over_a_hold_that_came_after_the_loss() {
             tokio::time::sleep(wait).await;
             assert_eq!(state(&app).await, 'S');
             let refused = app.pay(&second, held).await;
-            assert!(["SEAT_TAKEN", "RESERVATION_EXPIRED", "PAYMENT_IN_PROGRESS"].contains(&refused.code()), "{refused:?}");
+            assert!(
+                ["SEAT_TAKEN", "RESERVATION_EXPIRED", "PAYMENT_IN_PROGRESS"].contains(&refused.code()),
+                "{refused:?}"
+            );
             assert_eq!((app.balance(1).await, app.balance(2).await, state(&app).await), (0, PRICE, 'S'));
             app.audit().await;
         }

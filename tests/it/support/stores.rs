@@ -71,8 +71,10 @@ impl TestApp {
 
     /// Has the instance read the programme again, as it does once a second by itself.
     pub async fn refresh(&self) {
-        self.app.concerts.refresh().await.unwrap();
         self.app.queues.refresh().await.unwrap();
+        if let Some(revision) = self.app.concerts.changed().await.unwrap() {
+            self.app.concerts.refresh(revision).await.unwrap();
+        }
     }
 
     /// The one number that a query answers with.
