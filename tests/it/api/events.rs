@@ -10,9 +10,9 @@ use crate::support::{Event, Events, OwnServers, SLACK, TestApp, block_on, eventu
 const ONE: [&str; 2] = ["--max-active", "1"];
 
 #[track_caller]
-fn assert_event(event: Option<Event>, name: &str, status: &str, rank: Value) -> Event {
-    let event = event.expect("the stream has ended");
-    assert_eq!((&*event.name, &event.data["status"], &event.data["rank"]), (name, &json!(status), &rank), "{event:?}");
+fn assert_event(event: Option<Event>, name: &str, status: &str, rank: &Value) -> Event {
+    let Some(event) = event else { unreachable!("the stream has ended") };
+    assert_eq!((&*event.name, &event.data["status"], &event.data["rank"]), (name, &json!(status), rank), "{event:?}");
     super::assert_fields(
         &event.data,
         &["status", "rank", "ahead", "estimatedWaitSeconds", "pollAfterMillis", "expiresAt"],
@@ -32,15 +32,15 @@ fn a_stream_tells_the_position_then_the_turn_then_the_end() {
         for head in [&second.head, &third.head] {
             assert!(head.starts_with("HTTP/1.0 200") && head.contains("content-type: text/event-stream"), "{head}");
         }
-        assert_event(second.next().await, "position", "WAITING", json!(0));
-        let first = assert_event(third.next().await, "position", "WAITING", json!(1));
+        assert_event(second.next().await, "position", "WAITING", &json!(0));
+        let first = assert_event(third.next().await, "position", "WAITING", &json!(1));
 
         app.leave(&tokens[0]).await.data();
         let left = Instant::now();
-        let active = assert_event(second.next().await, "active", "ACTIVE", Value::Null);
+        let active = assert_event(second.next().await, "active", "ACTIVE", &Value::Null);
         assert!(left.elapsed() < Duration::from_secs(1) + SLACK, "{:?}", left.elapsed());
         assert!(active.data["expiresAt"].is_string());
-        let moved = assert_event(third.next().await, "position", "WAITING", json!(0));
+        let moved = assert_event(third.next().await, "position", "WAITING", &json!(0));
         assert!(moved.id > first.id);
 
         app.charge(2, PRICE).await.data();
@@ -53,14 +53,14 @@ fn a_stream_tells_the_position_then_the_turn_then_the_end() {
                 break event;
             }
         };
-        assert_event(end, "expired", "COMPLETED", Value::Null);
+        assert_event(end, "expired", "COMPLETED", &Value::Null);
         assert_eq!(second.next().await, None, "the stream ends with the token");
-        assert_event(third.next().await, "active", "ACTIVE", Value::Null);
+        assert_event(third.next().await, "active", "ACTIVE", &Value::Null);
         app.leave(&tokens[2]).await.data();
-        assert_event(third.next().await, "expired", "EXPIRED", Value::Null);
+        assert_event(third.next().await, "expired", "EXPIRED", &Value::Null);
         assert_eq!(third.next().await, None);
         let mut late = socket.watch(&tokens[2]).await;
-        assert_event(late.next().await, "expired", "EXPIRED", Value::Null);
+        assert_event(late.next().await, "expired", "EXPIRED", &Value::Null);
         assert_eq!(late.next().await, None);
     });
 }
@@ -71,12 +71,12 @@ fn whoever_comes_again_is_told_what_is_now() {
         let app = TestApp::with(&ONE).await;
         let (socket, _active, token) = (app.serve().await, app.enter(1).await, app.enter(2).await);
         let mut events = socket.watch(&token).await;
-        let first = assert_event(events.next().await, "position", "WAITING", json!(0));
+        let first = assert_event(events.next().await, "position", "WAITING", &json!(0));
         assert!(events.retries.iter().all(|ms| (1000..=3000).contains(ms)) && !events.retries.is_empty());
         drop(events);
         for last in [first.id.to_string(), "0".to_owned(), "nonsense".to_owned()] {
             let mut again = socket.watch_by_query(&token, &format!("Last-Event-ID: {last}\r\n")).await;
-            let event = assert_event(again.next().await, "position", "WAITING", json!(0));
+            let event = assert_event(again.next().await, "position", "WAITING", &json!(0));
             assert!(event.id > first.id);
         }
     });
@@ -103,7 +103,7 @@ fn streams_are_bounded_a_token_and_an_instance() {
         let mut streams = Vec::new();
         for _ in 0..5 {
             let mut stream = socket.watch(&second).await;
-            assert_event(stream.next().await, "position", "WAITING", json!(0));
+            assert_event(stream.next().await, "position", "WAITING", &json!(0));
             streams.push(stream);
         }
         assert_eq!(streams[0].next().await, None, "the fifth ends the first");
@@ -123,7 +123,7 @@ fn a_shutdown_ends_streams_and_begins_none() {
         let app = TestApp::with(&ONE).await;
         let (socket, _active, token) = (app.serve().await, app.enter(1).await, app.enter(2).await);
         let mut events = socket.watch(&token).await;
-        assert_event(events.next().await, "position", "WAITING", json!(0));
+        assert_event(events.next().await, "position", "WAITING", &json!(0));
         app.app.begin_drain();
         assert_eq!(events.next_within(Duration::from_secs(1) + SLACK).await, Ok(None));
         assert_eq!(events.retries.len(), 2, "at the beginning and at the end");
@@ -137,7 +137,7 @@ fn a_silent_stream_shows_that_it_lives_and_keeps_its_token_alive_until_it_is_gon
         let app = TestApp::with(&[&ONE[..], &["--waiting-ttl-seconds", "3"]].concat()).await;
         let (socket, _active, token) = (app.serve().await, app.enter(1).await, app.enter(2).await);
         let mut events = socket.watch(&token).await;
-        assert_event(events.next().await, "position", "WAITING", json!(0));
+        assert_event(events.next().await, "position", "WAITING", &json!(0));
         events.next_within(Duration::from_secs(15)).await.unwrap_err();
         assert!(events.comments >= 1, "a comment at least every 15 s");
         assert_eq!(app.rank(&token).await.data()["status"], "WAITING", "seen long after its 3 s");
@@ -183,7 +183,7 @@ fn a_thousand_streams_cost_redis_no_more_than_one_and_outlive_two_losses() {
         app.rank(&first).await.data();
         app.leave(&first).await;
         let next = streams[0].next_but_position().await;
-        assert_event(next, "active", "ACTIVE", Value::Null);
+        assert_event(next, "active", "ACTIVE", &Value::Null);
         let mut last = streams.pop().unwrap();
         let position = loop {
             let event = last.next().await.unwrap();
@@ -191,7 +191,7 @@ fn a_thousand_streams_cost_redis_no_more_than_one_and_outlive_two_losses() {
                 break event;
             }
         };
-        assert_event(Some(position), "position", "WAITING", json!(998));
+        assert_event(Some(position), "position", "WAITING", &json!(998));
         drop(app);
         servers.stop().await;
     });

@@ -138,11 +138,11 @@ fn giving_up_frees_the_seat_at_once() {
         assert_eq!(one(&app, &token, id).await.data()["expiresAt"], Value::Null);
         app.pay(&token, id).await.assert_error(409, "RESERVATION_EXPIRED");
 
-        let taken = app.hold(&other, 1, 1).await.reservation();
+        let others = app.hold(&other, 1, 1).await.reservation();
         app.give_up(&token, id).await.data();
         assert_eq!(app.free_seats(&token, 1).await.len(), 49, "a late repetition frees nothing of another's");
         let next = app.hold(&token, 1, 2).await.reservation();
-        assert!(next != id && taken != id, "who gives up goes on");
+        assert!(next != id && others != id, "who gives up goes on");
         app.audit().await;
     });
 }

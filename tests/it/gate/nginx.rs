@@ -1,5 +1,6 @@
 //! A real nginx, with the example's configuration, between visitors and a site that knows nothing of the gate.
 
+use std::fmt::Write;
 use std::net::{SocketAddr, TcpListener as Free};
 use std::process::Stdio;
 use std::time::Duration;
@@ -34,7 +35,7 @@ struct Shop {
     /// Ends with the test.
     _nginx: Child,
     _folder: TempDir,
-    _servers: JoinSet<()>,
+    servers: JoinSet<()>,
 }
 
 async fn listen(servers: &mut JoinSet<()>, router: Router) -> SocketAddr {
@@ -59,7 +60,7 @@ impl Shop {
         // Nothing of the machine's own nginx is touched.
         let mut own = format!("http {{\n access_log off;\n client_body_temp_path {at}/body;\n");
         for kind in ["proxy", "fastcgi", "uwsgi", "scgi"] {
-            own += &format!(" {kind}_temp_path {at}/{kind};\n");
+            _ = writeln!(own, " {kind}_temp_path {at}/{kind};");
         }
         let changed = [
             ("http {\n", &*own),
@@ -84,7 +85,7 @@ impl Shop {
             .unwrap();
         let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
         let url = format!("http://127.0.0.1:{port}");
-        let shop = Self { url, client, _nginx: nginx, _folder: folder, _servers: servers };
+        let shop = Self { url, client, _nginx: nginx, _folder: folder, servers };
         eventually("nginx answers", Duration::from_secs(10), async || shop.get("/waiting").send().await.is_ok()).await;
         shop
     }
@@ -187,8 +188,8 @@ fn while_the_gate_cannot_tell_nobody_goes_through() {
         let mut shop = Shop::open(&app).await;
         let token = app.enter(1).await;
         assert_eq!(shop.get("/buy").header("token", &token).send().await.unwrap().status(), 200);
-        shop._servers.abort_all();
-        while shop._servers.join_next().await.is_some() {}
+        shop.servers.abort_all();
+        while shop.servers.join_next().await.is_some() {}
         assert!(shop.get("/buy").header("token", &token).send().await.unwrap().status().is_server_error());
     });
 }

@@ -52,7 +52,9 @@ fn the_best_two_for_each_of_too_many() {
         let answers = at_once(calls).await;
         let (held, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
         assert_eq!((held.len(), refused.len()), (25, 39));
-        refused.iter().for_each(|answer| answer.assert_error(409, "SEAT_TAKEN"));
+        for answer in &refused {
+            answer.assert_error(409, "SEAT_TAKEN");
+        }
         let mut seats = HashSet::new();
         for answer in held {
             let [(left, _), (right, _)] = answer.held_many()[..] else { panic!("{answer:?}") };

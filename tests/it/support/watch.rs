@@ -79,7 +79,7 @@ impl Socket {
 impl Events {
     /// The next event; none at the stream's end.
     pub async fn next(&mut self) -> Option<Event> {
-        self.next_within(Duration::from_secs(10) + SLACK).await.expect("nothing comes")
+        self.next_within(Duration::from_secs(10) + SLACK).await.unwrap()
     }
 
     /// Likewise, within that time; waits no longer.
