@@ -55,7 +55,7 @@ fn local(text: &str) -> Option<String> {
     }
     let uri: Uri = text.parse().ok()?;
     let path = uri.path_and_query()?.as_str();
-    if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !path.starts_with('/') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return None;
     }
     Some(format!("/{}", path.trim_start_matches(['/', '\\'])))
