@@ -83,16 +83,9 @@ impl Postgres {
         let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&options)).await;
         let first = first.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
         first.map_err(ConnectError::Unreachable)?.close().await.map_err(ConnectError::Unreachable)?;
-        // The others are made beforehand, as far as they can be; one at a time, so that the first statements need not wait
-        // for all of them.
-        let (beforehand, connections) = (pool.clone(), settings.connections);
-        tokio::spawn(async move {
-            let mut made = Vec::new();
-            for _ in 0..connections {
-                let Ok(connection) = beforehand.acquire().await else { break };
-                made.push(connection);
-            }
-        });
+        // The first statements find a connection made; the others are made as they are needed.
+        let made = tokio::time::timeout(FIRST_CONNECTION, pool.acquire()).await;
+        made.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into()))).map_err(ConnectError::Unreachable)?;
         let gate = Arc::new(Gate::new(settings.connections.saturating_add(settings.queue)));
         let timeout = settings.timeout;
         Ok(Self { connections: Connections::new(pool, timeout), gate, timeout })

@@ -26,9 +26,6 @@ impl Queues {
         if let Some(rank) = self.waiting_lately(queue, claim) {
             return Ok(rank);
         }
-        if let Some((expires_ms, left)) = self.passes.recall_expiry(claim) {
-            return Ok(Rank::Active { expires_ms, left });
-        }
         self.rank(queue, claim).await
     }
 
@@ -95,7 +92,6 @@ impl Queues {
 
     /// Takes what Redis has just said of a token.
     pub(super) fn learn(&self, queue: &Queue, claim: &Claim, rank: &Rank) {
-        self.passes.learn_rank(claim, rank);
         if let Rank::Active { left, .. } = rank
             && let Some((told_at, told)) = self.sightings.told(claim)
         {
@@ -104,6 +100,9 @@ impl Queues {
             let waited = told_at.elapsed().saturating_sub(active_for);
             let error = told.error(waited);
             metrics::histogram!("queue_estimate_error_seconds", "queue" => queue.name.clone()).record(error);
+        }
+        if !matches!(rank, Rank::Active { .. }) {
+            self.passes.forget(claim);
         }
         self.sightings.learn(claim, rank);
         self.hub.learn(self, claim, rank);

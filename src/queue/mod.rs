@@ -5,6 +5,7 @@
 //! Order, cap and rate are kept by the scripts alone, each of which runs by itself in Redis; so they hold however many
 //! instances there are.
 
+mod answers;
 mod audit;
 mod control;
 mod directory;
@@ -33,6 +34,7 @@ use arc_swap::ArcSwap;
 use chrono_tz::Tz;
 use dashmap::DashMap;
 
+pub use answers::{Completion, Departure, Holdings, Rank, Standing};
 pub use audit::QueueAudit;
 pub(crate) use control::named_or_new;
 pub use control::{Change, ControlError, Controlled, Figures, OwnSettings, create, is_name, set};
@@ -41,7 +43,6 @@ pub use draw::{Draw, Facts, Permutation, UnprovenError};
 pub use http::router;
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
-pub use store::{Completion, Departure, Holdings, Rank, Standing};
 pub use token::{Claim, Signer};
 
 use crate::ids::{ConcertId, ScheduleId, UserId};

@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use http::header::HeaderName;
 use http::request::Parts;
 
-use super::{Claim, Queue, QueueId, Queues, Rank, Standing};
+use super::{Claim, Queue, QueueId, Queues, Standing};
 use crate::http::{ApiError, ErrorCode, RateLimits, single_header};
 use crate::ids::UserId;
 
@@ -141,38 +141,17 @@ struct Known {
     place: u64,
     learnt: Instant,
     expires: Instant,
-    /// The same by Redis' clock, if that is known.
-    expires_ms: Option<i64>,
 }
 
 impl PassCache {
     /// How long the token is active yet, if Redis said so lately.
     pub(super) fn recall(&self, claim: &Claim) -> Option<Duration> {
-        self.recall_known(claim).map(|(_, left)| left)
-    }
-
-    /// When the token ends by Redis' clock, and how long it is active yet, if Redis said so lately.
-    pub(super) fn recall_expiry(&self, claim: &Claim) -> Option<(i64, Duration)> {
-        self.recall_known(claim).and_then(|(expires_ms, left)| Some((expires_ms?, left)))
-    }
-
-    fn recall_known(&self, claim: &Claim) -> Option<(Option<i64>, Duration)> {
         let known = self.known.get(&(claim.queue, claim.user))?;
         if known.place != claim.place || known.learnt.elapsed() > RELIANCE {
             return None;
         }
         let left = known.expires.saturating_duration_since(Instant::now());
-        (!left.is_zero()).then_some((known.expires_ms, left))
-    }
-
-    pub(super) fn learn_rank(&self, claim: &Claim, rank: &Rank) {
-        let Rank::Active { expires_ms, left } = *rank else {
-            return self.forget(claim);
-        };
-        let learnt = Instant::now();
-        let expires_ms = Some(expires_ms);
-        let known = Known { place: claim.place, learnt, expires: learnt + left, expires_ms };
-        self.known.insert((claim.queue, claim.user), known);
+        (!left.is_zero()).then_some(left)
     }
 
     pub(super) fn learn(&self, claim: &Claim, standing: &Standing) {
@@ -180,7 +159,7 @@ impl PassCache {
             return self.forget(claim);
         };
         let learnt = Instant::now();
-        let known = Known { place: claim.place, learnt, expires: learnt + left, expires_ms: None };
+        let known = Known { place: claim.place, learnt, expires: learnt + left };
         self.known.insert((claim.queue, claim.user), known);
     }
 

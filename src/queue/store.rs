@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
+use super::answers::{Completion, Departure, Holdings, Rank, Standing};
 use super::directory::{Queue, QueueSettings};
 use super::draw::{Closing, Draw};
 use super::lost::{Asked, PLACES_A_EPOCH};
@@ -99,90 +100,6 @@ pub(super) struct Shuffled {
     pub(super) left: u64,
     /// The least entry number among them.
     pub(super) least: u64,
-}
-
-/// What a token is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It may try, for so long yet.
-    Active {
-        /// Time left.
-        left: Duration,
-    },
-    /// Not its turn.
-    Waiting,
-    /// Its time is over, or it left.
-    Expired,
-    /// It has paid.
-    Completed,
-    /// This queue, as Redis knows it, never gave that place.
-    Unknown,
-}
-
-/// What a token is now, and where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rank {
-    /// `ahead` others come first; it lapses at that time unless it is seen again.
-    Waiting {
-        /// How many are before it.
-        ahead: u64,
-        /// Milliseconds since 1970 by Redis' clock.
-        expires_ms: i64,
-        /// Its order; 0 if that is to be drawn.
-        order: u64,
-        /// Its entry number, if it is to be drawn; else 0.
-        entry: u64,
-    },
-    /// It may try until then.
-    Active {
-        /// Milliseconds since 1970 by Redis' clock.
-        expires_ms: i64,
-        /// Time left.
-        left: Duration,
-    },
-    /// Its time is over, or it left.
-    Expired,
-    /// It has paid.
-    Completed,
-    /// This queue, as Redis knows it, never gave that place.
-    Unknown,
-}
-
-/// How leaving went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Departure {
-    /// It left; in these schedules it may hold seats.
-    Left(Vec<ScheduleId>),
-    /// It had ended before.
-    Gone,
-    /// This queue, as Redis knows it, never gave that place.
-    Unknown,
-}
-
-/// What is known of the seats that a user holds under a token.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holdings {
-    /// Schedules in which it holds none.
-    pub none_in: Vec<ScheduleId>,
-    /// Schedules in which it holds some.
-    pub some_in: Vec<ScheduleId>,
-    /// Time until the last of those holds ends.
-    pub left: Duration,
-    /// If set, the token is left alone unless a seat was held in this schedule under it.
-    pub only_if_held_in: Option<ScheduleId>,
-}
-
-/// How ending a token after a payment went.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Completion {
-    /// It has ended.
-    Completed,
-    /// It lives on, and ends with the last hold.
-    Kept,
-    /// It lives on for now: seats may be held in these schedules too.
-    Holding(Vec<ScheduleId>),
-    /// It was not active any more.
-    Gone,
 }
 
 /// How a scheduler's step went.

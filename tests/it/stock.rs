@@ -65,8 +65,7 @@ fn the_waiting_go_on_as_seats_come_back_and_hear_when_all_is_sold() {
             payments.push(app.pay(&tokens[user - 1], reservation).await.payment());
         }
         eventually("sold out", SOON, async || app.app.queues.sold_out(&queue(&app))).await;
-        tokio::time::sleep(Duration::from_millis(600)).await;
-        assert_eq!(standing(5).await, "WAITING");
+        assert_eq!(standing(5).await, "SOLD_OUT");
 
         app.refund(3, payments[0]).await.data();
         // Two who held seats before may still try; one of them leaving is not even needed: they count as holders.

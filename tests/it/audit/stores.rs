@@ -60,6 +60,7 @@ fn who_is_let_in_before_an_earlier_one_is_found() {
             let record = format!("W:{place}:{entered}:{now}");
             app.redis(&["HSET", "{queue:default}:tokens", user, &record]).await;
         };
+        app.redis(&["HSET", "{queue:default}:state", "places", &EARLIER.to_string()]).await;
         // Later places; an earlier one that was lost with Redis and given back after user 3 was let in.
         waits("7", EARLIER, now - 60_000).await;
         waits("8", active - 1, now + 1000).await;

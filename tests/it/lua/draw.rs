@@ -84,7 +84,7 @@ fn nobody_is_let_in_until_all_are_in_order() {
         queue.cap = 2;
         assert_eq!(queue.promote().await[..3], ["STEPPED", "2", "2"]);
         assert_eq!(queue.one("HGET state admitted").await, "106", "an order, not a place");
-        assert_eq!(queue.ask("HMGET state let_in left").await, ["2", "nil"]);
+        assert_eq!(queue.ask("HMGET state let_in left").await, ["2", "0"]);
         queue.draw.0 = 2;
         assert_eq!(queue.run("shuffle", &["2", "1", "1"]).await, ["OTHER"]);
         queue.fail_over();

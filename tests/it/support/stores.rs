@@ -1,13 +1,15 @@
 //! What tests do behind the service's back: in its database by SQL, in its part of Redis by deleting all of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Days;
 use onsale::ids::ReservationId;
 use onsale::queue::{Claim, Queue, Signer};
+use onsale::store_error::StoreError;
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::TestApp;
+use super::{TestApp, eventually};
 
 /// Redis is emptied in one script, as by FLUSHALL, but only of one app's keys.
 const FORGET: &str = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
@@ -69,12 +71,16 @@ impl TestApp {
         self.refresh().await;
     }
 
-    /// Has the instance read the programme again, as it does once a second by itself.
+    /// Has the instance read the programme again, as it does four times a second by itself; on a busy machine again.
     pub async fn refresh(&self) {
-        self.app.queues.refresh().await.unwrap();
-        if let Some(revision) = self.app.concerts.changed().await.unwrap() {
-            self.app.concerts.refresh(revision).await.unwrap();
-        }
+        let read = async || -> Result<(), StoreError> {
+            self.app.queues.refresh().await?;
+            if let Some(revision) = self.app.concerts.changed().await? {
+                self.app.concerts.refresh(revision).await?;
+            }
+            Ok(())
+        };
+        eventually("the programme is read", Duration::from_secs(30), async || read().await.is_ok()).await;
     }
 
     /// The one number that a query answers with.
