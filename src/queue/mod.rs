@@ -44,6 +44,7 @@ pub use pass::{ActivePass, Presented, Watching};
 pub use store::{Completion, Departure, Holdings, Rank, Standing};
 pub use token::{Claim, Signer};
 
+use crate::http::MAX_STREAMS;
 use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
@@ -101,9 +102,6 @@ pub enum EnterError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-/// The most streams of events at a time, unless said otherwise.
-pub const MAX_STREAMS: u32 = 20_000;
 
 impl Queues {
     /// Reads which queues there are. `defaults` serve where a queue has no setting of its own.

@@ -48,9 +48,10 @@ pub struct FreeList {
     pub body: Bytes,
     /// Its entity tag, from its content, and so the same on every instance.
     pub etag: String,
-    states: Bytes,
-    known: Known,
-    asked: Instant,
+    pub(super) states: Bytes,
+    pub(super) known: Known,
+    /// Just before Redis was asked: of two lists, the newer has the later.
+    pub(super) asked: Instant,
     changes: u64,
 }
 
@@ -109,7 +110,7 @@ struct MapSeatView<'a> {
 }
 
 /// A seat's state, in the contract's words.
-fn status(state: Option<u8>) -> &'static str {
+pub(super) fn status(state: Option<u8>) -> &'static str {
     match state {
         Some(b'F') => "FREE",
         Some(b'S') => "SOLD",
