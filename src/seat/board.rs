@@ -212,7 +212,13 @@ impl Board {
 }
 
 impl FreeList {
-    fn render(plan: &Plan, states: Bytes, known: Known, asked: Instant, changes: u64) -> Result<Self, StoreError> {
+    pub(super) fn render(
+        plan: &Plan,
+        states: Bytes,
+        known: Known,
+        asked: Instant,
+        changes: u64,
+    ) -> Result<Self, StoreError> {
         let view = |seat: &super::Seat| SeatView { concert_seat_id: seat.id, seat_number: seat.number };
         let seats: Vec<SeatView> = plan.free(&states).map(view).collect();
         let free = seats.len();

@@ -199,7 +199,7 @@ impl Streams {
 
     fn end_oldest(&mut self, whose: &Arc<()>) {
         let all = self.schedules.values_mut();
-        let theirs = all.flat_map(|watched| {
+        let theirs = all.filter_map(|watched| {
             let streams = watched.streams.iter().enumerate();
             let theirs = streams.filter(|(_, stream)| Arc::ptr_eq(&stream.whose, whose));
             let oldest = theirs.map(|(at, stream)| (stream.begun, at)).min();
@@ -274,5 +274,71 @@ impl Stream {
 
     fn goes_on(&mut self, now: Instant) -> bool {
         !self.sink.is_closed() && now < self.ends_at && (now < self.comment_at || self.send(COMMENT, now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+
+    use super::super::Seat;
+    use super::super::answers::Known;
+    use super::*;
+    use crate::money::Won;
+
+    fn plan() -> Arc<Plan> {
+        let seat = |number: i32| {
+            let id = i64::from(number).try_into().unwrap_or_else(|_| unreachable!());
+            Seat { id, section: String::new(), row: String::new(), number, price: Won(1) }
+        };
+        Arc::new(Plan::new((1..=3).map(seat).collect()))
+    }
+
+    fn list(states: &'static [u8], version: u64, asked: Instant) -> Arc<FreeList> {
+        let known = Known { generation: "g".to_owned(), version };
+        Arc::new(FreeList::render(&plan(), states.into(), known, asked, 0).unwrap_or_else(|_| unreachable!()))
+    }
+
+    fn stream() -> (Stream, EventStream) {
+        let (sink, events) = http::event_stream(BEHIND);
+        let now = Instant::now();
+        (Stream { sink, whose: Arc::default(), begun: now, ends_at: now, comment_at: now }, events)
+    }
+
+    /// All chunks of a stream that has ended.
+    fn chunks(events: EventStream) -> Vec<Bytes> {
+        let mut body = events.into_response().into_body();
+        let next =
+            || body.frame().now_or_never().flatten().and_then(Result::ok).and_then(|frame| frame.into_data().ok());
+        std::iter::from_fn(next).collect()
+    }
+
+    #[test]
+    fn what_is_new_is_told_once_and_rendered_once() {
+        let now = Instant::now();
+        let later = |seconds| now + Duration::from_secs(seconds);
+        let ((one, its), (other, others)) = (stream(), stream());
+        let told = list(b"FFS", 1, now);
+        let mut watched = Watched { plan: plan(), told, first: None, streams: vec![one, other] };
+        watched.learn(&list(b"HFS", 2, later(2)));
+        // Older than what was told; being paid for; the same again.
+        watched.learn(&list(b"FFS", 1, later(1)));
+        watched.learn(&list(b"PFS", 3, later(3)));
+        watched.learn(&list(b"PFS", 3, later(4)));
+        watched.learn(&list(b"SHF", 6, later(5)));
+        drop(watched);
+        let (its, others) = (chunks(its), chunks(others));
+        let seat = |id, status| format!("{{\"concertSeatId\":{id},\"status\":\"{status}\"}}");
+        let event = |id, seats: &[String]| {
+            let data = format!("{{\"version\":\"{id}\",\"seats\":[{}]}}", seats.join(","));
+            format!("event: changes\nid: {id}\ndata: {data}\n\n")
+        };
+        let expected =
+            [event("g-2", &[seat(1, "HELD")]), event("g-6", &[seat(1, "SOLD"), seat(2, "HELD"), seat(3, "FREE")])];
+        assert_eq!(its, expected);
+        let bytes = |chunks: &[Bytes]| chunks.iter().map(|chunk| chunk.as_ptr()).collect::<Vec<_>>();
+        assert_eq!(bytes(&its), bytes(&others), "not the same text, but the same bytes");
     }
 }

@@ -13,9 +13,8 @@ const SHOWS_WITHIN: Duration = Duration::from_secs(1);
 /// Asserts that the event says of these seats what they are, and of no others.
 #[track_caller]
 fn assert_seats(event: Option<Event>, name: &str, seats: &[(i64, &str)]) -> Event {
-    let event = event.expect("the stream has ended");
-    let seats: Vec<Value> =
-        seats.iter().map(|(id, status)| json!({ "concertSeatId": id, "status": status })).collect();
+    let event = event.unwrap();
+    let seats: Vec<Value> = seats.iter().map(|(id, status)| json!({ "concertSeatId": id, "status": status })).collect();
     assert_eq!((&*event.name, &event.data["seats"]), (name, &json!(seats)), "{event:?}");
     assert_fields(&event.data, &["version", "seats"]);
     assert_eq!(event.data["version"], event.id);
@@ -32,8 +31,8 @@ fn a_stream_tells_what_is_not_free_then_every_change() {
         app.charge(1, PRICE).await.data();
         app.hold(&other, 1, 7).await.reservation();
         let mut events = socket.watch_seats(&token, 1, "").await;
-        let head = &events.head;
-        assert!(head.starts_with("HTTP/1.0 200") && head.contains("content-type: text/event-stream"), "{head}");
+        assert!(events.head.starts_with("HTTP/1.0 200"), "{}", events.head);
+        assert!(events.head.contains("content-type: text/event-stream"), "{}", events.head);
         let first = assert_seats(events.next().await, "seats", &[(7, "HELD")]);
         assert!(events.retries.iter().all(|ms| (1000..=3000).contains(ms)) && !events.retries.is_empty());
 

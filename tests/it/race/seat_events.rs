@@ -31,7 +31,7 @@ async fn follow(mut events: Events) -> Known {
     let mut known = Known::new();
     let mut is_first = true;
     while let Ok(event) = events.next_within(Duration::from_secs(2)).await {
-        let event = event.expect("the stream has ended");
+        let event = event.unwrap();
         assert_eq!(event.name, if is_first { "seats" } else { "changes" });
         is_first = false;
         apply(&mut known, &event.data["seats"]);
