@@ -103,7 +103,8 @@ impl App {
 
         let signer = Signer::new(settings.token_key.expose());
         let signer = service.old_token_keys.iter().fold(signer, |signer, key| signer.accepting(key.expose()));
-        let seats = Arc::new(Seats::new(redis.clone(), postgres.clone()));
+        let seats = Seats::new(redis.clone(), postgres.clone()).with_max_streams(service.max_streams);
+        let seats = Arc::new(seats);
         let (zone, defaults) = (service.time_zone, service.queue.into());
         let queues = Queues::start(redis.clone(), postgres.clone(), signer, seats.clone(), zone, defaults)
             .await?
@@ -171,6 +172,7 @@ impl App {
     pub fn begin_drain(&self) {
         self.streams.cancel();
         self.queues.end_streams();
+        self.seats.end_streams();
         self.readiness.draining.store(true, Ordering::SeqCst);
     }
 }

@@ -23,13 +23,15 @@ use crate::store_error::StoreError;
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
 
 /// Name, interval, step.
-const JOBS: [(&str, Duration, Step); 11] = [
+const JOBS: [(&str, Duration, Step); 12] = [
     // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
     ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
     // Tells those who watch their tokens what is new.
     ("queue.feed", Duration::from_millis(200), |app| async move { app.queues.feed().await }.boxed()),
     // Tells Redis who was seen waiting without its being asked: up to 1000 a call.
     ("queue.see", Duration::from_millis(250), |app| async move { app.queues.tell_sightings().await }.boxed()),
+    // Tells those who watch seats what has changed: one look a schedule that is watched.
+    ("seat.feed", Duration::from_millis(200), |app| async move { app.seats.feed().await }.boxed()),
     // Frees lapsed holds and hands unfinished payments to the reconciler: up to 256 a schedule and run.
     ("seat.sweep", Duration::from_millis(500), |app| async move { sweep_seats(&app).await }.boxed()),
     // Tells the seat maps what they missed of Postgres' truth: one schedule a run, in turn.

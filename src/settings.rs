@@ -223,7 +223,7 @@ pub struct ServiceSettings {
     /// Requests under way at a time; more are answered 503 at once
     #[arg(long, env = "ONSALE_MAX_IN_FLIGHT", default_value_t = 20_000, value_parser = whole(1..=1_000_000))]
     pub max_in_flight: u32,
-    /// Streams of queue events open at a time; more are answered 503
+    /// Streams of events open at a time, of tokens as many as of seats; more are answered 503
     #[arg(long, env = "ONSALE_MAX_STREAMS", default_value_t = 20_000, value_parser = whole(1..=10_000_000))]
     pub max_streams: u32,
     /// Milliseconds that a shutdown goes on serving, with /readyz at 503, so that load balancers can see it

@@ -1,6 +1,9 @@
 //! Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>): a response whose body goes on, fed
 //! in chunks by whoever holds its other end. Many streams cost no timer and no task of their own: one task feeds them all.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -17,6 +20,12 @@ static BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// A line that clients pass over; it keeps the connection alive, and finds out whether the client is still there.
 pub const COMMENT: Bytes = Bytes::from_static(b":\n\n");
 
+/// The most streams of a kind at a time, unless said otherwise.
+pub const MAX_STREAMS: u32 = 20_000;
+
+/// A stream is not silent for longer than this and half of it.
+const SILENCE: Duration = Duration::from_secs(8);
+
 /// The end of a stream that is fed. When it is dropped, the response ends.
 #[derive(Debug)]
 pub struct EventSink(mpsc::Sender<Bytes>);
@@ -32,8 +41,21 @@ pub fn event_stream(behind: usize) -> (EventSink, EventStream) {
     (EventSink(sink), EventStream(stream))
 }
 
+/// How long a stream may be silent; differs from stream to stream, so that they are not all written to together.
+#[must_use]
+pub fn silence() -> Duration {
+    SILENCE.mul_f64(1.0 + 0.5 * rand::random::<f64>())
+}
+
+/// Tells a client when to come again if its connection is lost: not all together.
+#[must_use]
+pub fn retry() -> Bytes {
+    let ms = 1000 + rand::random_range(0..=2000);
+    format!("retry: {ms}\n\n").into()
+}
+
 /// One event: its name, the id that the client repeats as `Last-Event-ID` if its connection is lost, its data as JSON.
-pub fn event(name: &str, id: Option<u64>, data: &impl Serialize) -> Result<Bytes, ApiError> {
+pub fn event(name: &str, id: Option<impl Display>, data: &impl Serialize) -> Result<Bytes, ApiError> {
     let data = serde_json::to_string(data).map_err(ApiError::internal)?;
     let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
     Ok(format!("event: {name}\n{id}data: {data}\n\n").into())

@@ -12,7 +12,7 @@ mod rate;
 
 pub use envelope::{Success, success_body};
 pub use error::{ApiError, ErrorCode};
-pub use events::{COMMENT, EventSink, EventStream, event, event_stream};
+pub use events::{COMMENT, EventSink, EventStream, MAX_STREAMS, event, event_stream, retry, silence};
 pub(crate) use extract::single_header;
 pub use extract::{BODY_LIMIT, Form, IdPath, Json, LargeJson, Query, TextPath, User};
 pub use layers::{RequestId, fallbacks, method_fallback, wrap};

@@ -19,7 +19,7 @@ use super::lately::PAGE;
 use super::snapshot::Snapshot;
 use super::view::{About, RankView};
 use super::{Claim, Presented, Queue, QueueId, Queues, Rank};
-use crate::http::{self, ApiError, COMMENT, EventSink, EventStream};
+use crate::http::{self, ApiError, COMMENT, EventSink, EventStream, retry, silence};
 use crate::store_error::StoreError;
 
 /// How many chunks a client may be behind.
@@ -30,9 +30,6 @@ const MOST_OF_A_TOKEN: usize = 4;
 
 /// How often Redis is asked of an active token: it may be paid or given up by way of another instance.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-
-/// A stream is not silent for longer than this and half of it.
-const SILENCE: Duration = Duration::from_secs(8);
 
 /// How many lost places are claimed at a time, and the most in one run.
 const CLAIMS_AT_A_TIME: usize = 32;
@@ -303,15 +300,4 @@ impl Stream {
         self.comment_at = now + silence();
         self.sink.send(chunk)
     }
-}
-
-/// Differs from stream to stream, so that they are not all written to together.
-fn silence() -> Duration {
-    SILENCE.mul_f64(1.0 + 0.5 * rand::random::<f64>())
-}
-
-/// Tells a client when to come again if its connection is lost: not all together.
-fn retry() -> Bytes {
-    let ms = 1000 + rand::random_range(0..=2000);
-    format!("retry: {ms}\n\n").into()
 }

@@ -45,6 +45,7 @@ pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
 pub use token::{Claim, Signer};
 
+use crate::http::MAX_STREAMS;
 use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
@@ -102,9 +103,6 @@ pub enum EnterError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-/// The most streams of events at a time, unless said otherwise.
-pub const MAX_STREAMS: u32 = 20_000;
 
 impl Queues {
     /// Reads which queues there are. `defaults` serve where a queue has no setting of its own.

@@ -124,6 +124,12 @@ impl Standing {
             Self::Unknown => Err(invalid_token()),
         }
     }
+
+    /// How long it is active yet.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        if let Self::Active { left } = self { *left } else { Duration::ZERO }
+    }
 }
 
 pub(crate) fn invalid_token() -> ApiError {

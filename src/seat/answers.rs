@@ -1,5 +1,6 @@
 //! What the seat scripts are asked and answer, in the terms of this program.
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,12 @@ use crate::ids::{ReservationId, UserId};
 pub(super) struct Known {
     pub(super) generation: String,
     pub(super) version: u64,
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.generation, self.version)
+    }
 }
 
 /// What looking at a map gave.

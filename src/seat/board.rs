@@ -48,9 +48,10 @@ pub struct FreeList {
     pub body: Bytes,
     /// Its entity tag, from its content, and so the same on every instance.
     pub etag: String,
-    states: Bytes,
-    known: Known,
-    asked: Instant,
+    pub(super) states: Bytes,
+    pub(super) known: Known,
+    /// Just before Redis was asked: of two lists, the newer has the later.
+    pub(super) asked: Instant,
     changes: u64,
 }
 
@@ -109,7 +110,7 @@ struct MapSeatView<'a> {
 }
 
 /// A seat's state, in the contract's words.
-fn status(state: Option<u8>) -> &'static str {
+pub(super) fn status(state: Option<u8>) -> &'static str {
     match state {
         Some(b'F') => "FREE",
         Some(b'S') => "SOLD",
@@ -211,7 +212,13 @@ impl Board {
 }
 
 impl FreeList {
-    fn render(plan: &Plan, states: Bytes, known: Known, asked: Instant, changes: u64) -> Result<Self, StoreError> {
+    pub(super) fn render(
+        plan: &Plan,
+        states: Bytes,
+        known: Known,
+        asked: Instant,
+        changes: u64,
+    ) -> Result<Self, StoreError> {
         let view = |seat: &super::Seat| SeatView { concert_seat_id: seat.id, seat_number: seat.number };
         let seats: Vec<SeatView> = plan.free(&states).map(view).collect();
         let free = seats.len();

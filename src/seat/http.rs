@@ -8,15 +8,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName};
 
 use super::Seats;
+use super::hub::Watcher;
 use crate::concert::Concerts;
-use crate::http::{ApiError, ErrorCode, IdPath, RateLimits, matches_etag};
+use crate::http::{ApiError, ErrorCode, EventStream, IdPath, RateLimits, matches_etag, single_header};
 use crate::ids::{self, ScheduleId};
-use crate::queue::{ActivePass, Presented, Queues};
+use crate::queue::{ActivePass, Presented, Queues, Watching};
 
-/// `/api/v1/concerts/schedules/{concertScheduleId}/seats` and `…/seat-map`.
+static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// `/api/v1/concerts/schedules/{concertScheduleId}/seats`, `…/seat-map` and `…/events`.
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -28,6 +31,7 @@ where
     Router::new()
         .route("/api/v1/concerts/schedules/{concertScheduleId}/seats", get(seats))
         .route("/api/v1/concerts/schedules/{concertScheduleId}/seat-map", get(seat_map))
+        .route("/api/v1/concerts/schedules/{concertScheduleId}/events", get(events))
 }
 
 async fn seats(
@@ -52,6 +56,23 @@ async fn seat_map(
     require_open(&concerts, &pass, id)?;
     let map = seats.seat_map(id).await?;
     Ok(unless_known(&headers, &map.etag, &map.body))
+}
+
+/// A stream of what changes. It lasts as long as the token is known to be active when it begins: whoever holds a seat in the
+/// meantime, and so is active for longer, comes again and goes on.
+async fn events(
+    State(concerts): State<Arc<Concerts>>,
+    State(queues): State<Arc<Queues>>,
+    State(seats): State<Arc<Seats>>,
+    Watching(pass): Watching,
+    IdPath(id): IdPath<ids::Schedule>,
+    headers: HeaderMap,
+) -> Result<EventStream, ApiError> {
+    let standing = queues.check_lately(&pass.queue, &pass.claim).await?;
+    standing.require_active()?;
+    require_open(&concerts, &pass, id)?;
+    let last = single_header(&headers, &LAST_EVENT_ID);
+    seats.watch(id, Watcher { user: pass.claim.user, left: standing.left(), last }).await
 }
 
 /// Fails unless this is a schedule of the pass' queue that is not over.

@@ -9,6 +9,7 @@ mod audit;
 mod board;
 mod control;
 mod http;
+mod hub;
 mod plan;
 mod settle;
 mod store;
@@ -26,11 +27,13 @@ pub use control::{Counts, NewSeat, PlannedSeat, create};
 pub use http::router;
 pub use plan::{Plan, Seat};
 
+use crate::http::MAX_STREAMS;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::store_error::StoreError;
 use board::Board;
+use hub::Hub;
 
 /// How often a call rebuilds a map that vanishes under it before it gives up.
 const LOAD_TRIES: u32 = 8;
@@ -50,6 +53,7 @@ pub struct Seats {
     redis: Redis,
     postgres: Postgres,
     boards: DashMap<ScheduleId, Arc<Board>>,
+    hub: Hub,
     /// Holds that lived when all maps were last swept.
     holds_live: AtomicU32,
 }
@@ -87,7 +91,13 @@ impl Seats {
     /// Asks nobody yet: plans and maps are read at their first use.
     #[must_use]
     pub fn new(redis: Redis, postgres: Postgres) -> Self {
-        Self { redis, postgres, boards: DashMap::new(), holds_live: AtomicU32::new(0) }
+        Self { redis, postgres, boards: DashMap::new(), hub: Hub::new(MAX_STREAMS), holds_live: AtomicU32::new(0) }
+    }
+
+    /// With at most so many streams of events at a time.
+    #[must_use]
+    pub fn with_max_streams(self, most: u32) -> Self {
+        Self { hub: Hub::new(most), ..self }
     }
 
     /// The board of a schedule, which the caller knows to exist.

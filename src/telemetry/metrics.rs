@@ -83,6 +83,7 @@ fn describe() {
         "How far a real wait was from the range that was told first; 0 within it."
     );
     describe_gauge!("queue_streams", "Streams of queue events that are open.");
+    describe_gauge!("seat_streams", "Streams of seat changes that are open.");
     describe_counter!("seat_holds_total", "Holds asked for, by outcome.");
     describe_gauge!("seat_holds_live", "Holds that live, those being paid included.");
     describe_counter!("payments_total", "Payments asked for, by outcome.");

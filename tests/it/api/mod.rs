@@ -17,6 +17,7 @@ mod queue;
 mod refund;
 mod reservation;
 mod seat;
+mod seat_events;
 mod wallet;
 
 use serde_json::Value;

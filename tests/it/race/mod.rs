@@ -9,6 +9,7 @@ mod money;
 mod queue;
 mod refund;
 mod seat;
+mod seat_events;
 
 use std::sync::Arc;
 

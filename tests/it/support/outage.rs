@@ -71,6 +71,14 @@ impl OwnServers {
         redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await.unwrap()
     }
 
+    /// How many scripts Redis has run.
+    pub async fn scripts_run(&self) -> u64 {
+        let redis::Value::BulkString(info) = self.redis(&["INFO", "commandstats"]).await else { unreachable!() };
+        let info = String::from_utf8(info).unwrap();
+        let calls = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+        calls.and_then(|calls| calls.split(',').next()?.parse().ok()).unwrap_or(0)
+    }
+
     /// Kills Redis and starts it again, with the end of its file lost: what it wrote when the file was longer than this.
     pub async fn restart_redis(&mut self, length: u64) {
         kill_at_once(self.servers.redis.pid());

@@ -37,8 +37,15 @@ pub struct Events {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub name: String,
-    pub id: u64,
+    pub id: String,
     pub data: Value,
+}
+
+impl Event {
+    /// The id of an event whose ids count up.
+    pub fn number(&self) -> u64 {
+        self.id.parse().unwrap()
+    }
 }
 
 impl TestApp {
@@ -62,8 +69,14 @@ impl Socket {
         self.ask(&format!("{EVENTS}?a=b&token={token}"), headers).await
     }
 
+    /// Asks for what changes in a schedule, with the token and whatever else in the headers.
+    pub async fn watch_seats(&self, token: &str, schedule: i64, headers: &str) -> Events {
+        let path = format!("/api/v1/concerts/schedules/{schedule}/events");
+        self.ask(&path, &format!("token: {token}\r\n{headers}")).await
+    }
+
     /// As HTTP/1.0, so that the body comes as it is and ends with the connection.
-    async fn ask(&self, path: &str, headers: &str) -> Events {
+    pub async fn ask(&self, path: &str, headers: &str) -> Events {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!("GET {path} HTTP/1.0\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -88,7 +101,7 @@ impl Events {
     }
 
     async fn read(&mut self) -> Option<Event> {
-        let mut event = Event { name: String::new(), id: 0, data: Value::Null };
+        let mut event = Event { name: String::new(), id: String::new(), data: Value::Null };
         loop {
             let mut line = String::new();
             if self.body.read_line(&mut line).await.unwrap_or(0) == 0 {
@@ -96,7 +109,7 @@ impl Events {
             }
             match line.trim_end().split_once(':') {
                 Some(("event", name)) => name.trim().clone_into(&mut event.name),
-                Some(("id", id)) => event.id = id.trim().parse().unwrap(),
+                Some(("id", id)) => id.trim().clone_into(&mut event.id),
                 Some(("data", data)) => event.data = serde_json::from_str(data).unwrap(),
                 Some(("retry", ms)) => self.retries.push(ms.trim().parse().unwrap()),
                 Some(("", _)) => self.comments += 1,
