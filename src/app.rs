@@ -125,6 +125,8 @@ impl App {
         );
         let payments =
             Payments::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), ids, tasks.clone());
+        let operators = Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref());
+        let admin = Admin::new(postgres.clone(), concerts.clone(), queues.clone(), operators);
         Ok(Self {
             queues,
             concerts,
@@ -133,10 +135,7 @@ impl App {
             wallets: Wallets::new(postgres.clone()),
             payments: Arc::new(payments),
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
-            admin: Arc::new(Admin::new(
-                postgres.clone(),
-                Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref()),
-            )),
+            admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),

@@ -45,7 +45,9 @@ const JOBS: [(&str, Duration, Step); 12] = [
     // Asks Redis whether it is the one it was.
     ("redis.watch", Duration::from_secs(1), |app| async move { app.readiness.redis.watch().await }.boxed()),
     // Reads the programme and the queues' settings again if they have changed: soon, since a queue that is paused must stop.
-    ("concert.refresh", Duration::from_millis(250), |app| async move { refresh_programme(&app).await }.boxed()),
+    ("concert.refresh", Duration::from_millis(250), |app| {
+        async move { app.concerts.refresh(&app.queues).await }.boxed()
+    }),
     // Forgets what was answered under an Idempotency-Key too long ago: up to 1000 a run.
     ("idempotency.sweep", Duration::from_secs(1), |app| {
         async move { app.idempotency.sweep().await.map(|_| ()) }.boxed()
@@ -136,14 +138,5 @@ async fn settle_next(app: &App) -> Result<(), StoreError> {
     let turn = TURN.fetch_add(1, Ordering::Relaxed).checked_rem(programme.schedules().len());
     let Some(schedule) = turn.and_then(|turn| programme.schedules().nth(turn)) else { return Ok(()) };
     app.seats.settle(schedule.id).await?;
-    Ok(())
-}
-
-async fn refresh_programme(app: &App) -> Result<(), StoreError> {
-    // The revision is taken as known last, so that whatever fails on the way is done again.
-    if let Some(revision) = app.concerts.changed().await? {
-        app.queues.refresh().await?;
-        app.concerts.refresh(revision).await?;
-    }
     Ok(())
 }

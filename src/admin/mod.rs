@@ -18,9 +18,11 @@ pub use http::router;
 pub(crate) use operator::operator_keys;
 pub use operator::{OperatorKeys, Operators};
 
+use crate::concert::Concerts;
 use crate::http::{ApiError, ErrorCode};
 use crate::payment::Totals;
 use crate::postgres::{Postgres, Transaction};
+use crate::queue::Queues;
 use crate::store_error::StoreError;
 use operator::Operator;
 
@@ -28,6 +30,8 @@ use operator::Operator;
 #[derive(Debug)]
 pub struct Admin {
     postgres: Postgres,
+    concerts: Arc<Concerts>,
+    queues: Arc<Queues>,
     /// None if there are no operators: then there are no operators' calls.
     operators: Option<Arc<Operators>>,
     /// What the payments came to, and when that was asked.
@@ -72,7 +76,7 @@ struct Act {
 /// An act under way: a transaction in which the change is made, and which ends with the row in the log or with nothing.
 #[derive(Debug)]
 struct UnderWay<'a> {
-    postgres: &'a Postgres,
+    admin: &'a Admin,
     transaction: Transaction,
     act: Act,
 }
@@ -80,8 +84,8 @@ struct UnderWay<'a> {
 impl Admin {
     /// Without `operators` there are no operators' calls.
     #[must_use]
-    pub fn new(postgres: Postgres, operators: Option<Operators>) -> Self {
-        Self { postgres, operators: operators.map(Arc::new), totals: Mutex::new(None) }
+    pub fn new(postgres: Postgres, concerts: Arc<Concerts>, queues: Arc<Queues>, operators: Option<Operators>) -> Self {
+        Self { postgres, concerts, queues, operators: operators.map(Arc::new), totals: Mutex::new(None) }
     }
 
     /// Who may operate; none if nobody may.
@@ -92,20 +96,21 @@ impl Admin {
 
     async fn begin(&self, act: Act) -> Result<UnderWay<'_>, StoreError> {
         let transaction = self.postgres.timed("admin.begin", Transaction::begin(&self.postgres)).await?;
-        Ok(UnderWay { postgres: &self.postgres, transaction, act })
+        Ok(UnderWay { admin: self, transaction, act })
     }
 }
 
 impl UnderWay<'_> {
     /// What the change is to be made on.
     fn connection(&mut self) -> (&Postgres, &mut PgConnection) {
-        (self.postgres, self.transaction.connection())
+        (&self.admin.postgres, self.transaction.connection())
     }
 
     /// Writes the row and ends the transaction. `request` and `outcome` are JSON.
     async fn commit(mut self, target: &str, request: &str, outcome: &str) -> Result<(), ApiError> {
-        store::write(self.postgres, self.transaction.connection(), &self.act, target, request, outcome).await?;
-        let committed = self.postgres.timed("admin.commit", self.transaction.commit()).await;
+        let Admin { postgres, concerts, queues, .. } = self.admin;
+        store::write(postgres, self.transaction.connection(), &self.act, target, request, outcome).await?;
+        let committed = postgres.timed("admin.commit", self.transaction.commit()).await;
         committed.map_err(|error| in_doubt(StoreError::from(error).into()))?;
         tracing::info!(
             operator.name = &*self.act.operator.0,
@@ -113,13 +118,15 @@ impl UnderWay<'_> {
             target,
             "an operator's act"
         );
+        // Here it is in force at once, on other instances when they ask; should this fail, this one asks again as well.
+        let _ = concerts.refresh(queues).await;
         Ok(())
     }
 
     /// Ends the transaction with nothing done and nothing logged: the log is of what was done.
     async fn give_up(self, why: impl Into<ApiError>) -> ApiError {
         // Should this fail too, the connection is closed, and Postgres rolls back by itself.
-        let _ = self.postgres.timed("admin.roll_back", self.transaction.roll_back()).await;
+        let _ = self.admin.postgres.timed("admin.roll_back", self.transaction.roll_back()).await;
         why.into()
     }
 }

@@ -22,6 +22,7 @@ pub use programme::{Concert, Programme, Schedule};
 
 use crate::ids::{ConcertId, ScheduleId};
 use crate::postgres::Postgres;
+use crate::queue::Queues;
 use crate::store_error::StoreError;
 
 /// The programme, kept fresh.
@@ -40,15 +41,14 @@ impl Concerts {
         Ok(Self { postgres, time_zone, programme })
     }
 
-    /// The programme's revision, if it is not the one that is known.
-    pub async fn changed(&self) -> Result<Option<i64>, StoreError> {
+    /// Reads the queues and the programme again, if they have changed. The revision is taken as known last, so that whatever
+    /// fails on the way is done again.
+    pub async fn refresh(&self, queues: &Queues) -> Result<(), StoreError> {
         let revision = store::revision(&self.postgres).await?;
-        Ok((revision != self.programme.load().revision).then_some(revision))
-    }
-
-    /// Reads the programme again, at this revision or a later one.
-    pub async fn refresh(&self, revision: i64) -> Result<(), StoreError> {
-        self.programme.store(Arc::new(store::programme(&self.postgres, revision).await?));
+        if revision != self.programme.load().revision {
+            queues.refresh().await?;
+            self.programme.store(Arc::new(store::programme(&self.postgres, revision).await?));
+        }
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub use http::router;
 pub use pass::{Issued, KeyError, Pass};
 pub use waiting::WaitingPage;
 
-use crate::http::ApiError;
+use crate::http::{ApiError, ErrorCode};
 use crate::queue::{Presented, Queue, Queues, Standing};
 use pass::{KeySet, Passes};
 use visitor::Visitor;
@@ -85,6 +85,9 @@ impl Gate {
         required: Option<&Arc<Queue>>,
     ) -> Result<Admitted, ApiError> {
         let Some((pass, text)) = self.good_pass(visitor, required) else {
+            if !visitor.has_token() && self.good_pass(visitor, None).is_some() {
+                return Err(ApiError::new(ErrorCode::WrongQueue, "The pass is for another queue than this site's."));
+            }
             return self.admit_by_token(queues, visitor, required).await;
         };
         let kept = || Admitted { user: pass.user, queue: pass.queue.clone(), pass: Shown::Kept(text.to_owned()) };

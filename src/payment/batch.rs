@@ -12,6 +12,7 @@ use super::store::{self, Decision, Found, Order, PayFailure};
 use super::{Paid, PayError, Payments, Start, http};
 use crate::idempotency::Claim;
 use crate::ids::{ReservationId, ScheduleId};
+use crate::money::Won;
 use crate::queue::{Holdings, Presented, Standing};
 use crate::seat::{Finished, Outcome};
 use crate::store_error::StoreError;
@@ -79,8 +80,8 @@ impl Payments {
             match self.begin(presented, reservation).await? {
                 Start::Begun(schedule, attempt) => {
                     let plan = self.seats.plan(schedule).await?;
-                    let seat = plan.at(attempt.position).ok_or(PayError::NoReservation)?.id;
-                    batch.open.push(Order { schedule, attempt, seat });
+                    let seat = plan.at(attempt.position).ok_or(PayError::NoReservation)?;
+                    batch.open.push(Order { schedule, attempt, seat: seat.id, price: seat.price });
                 }
                 Start::PaidBefore(paid) => _ = batch.paid.insert(reservation, paid),
                 Start::SoldBefore(schedule, paid) => {
@@ -101,6 +102,11 @@ impl Payments {
         claim: Option<&Claim>,
     ) -> Result<(), PayError> {
         let user = presented.claim.user;
+        if batch.open.iter().any(|order| order.price == Won(0))
+            && let Err(error) = store::open_wallet(&self.postgres, user).await
+        {
+            return Err(batch.end(error.into()));
+        }
         while !batch.open.is_empty() {
             let once = claim.map(|claim| (claim, |now: &[_]| http::answer_many(&batch.answer_with(now)?)));
             let refusal = match store::pay_many(&self.postgres, user, &batch.open, &presented.claim, once).await {

@@ -247,6 +247,12 @@ impl Payments {
         let Some(seat) = plan.at(attempt.position) else {
             return Ok(Carried::Ended(Outcome::Aborted, PayError::NoReservation));
         };
+        // Nothing is to be taken, but the books want a wallet, which who never charged has not got.
+        if seat.price == Won(0)
+            && let Err(error) = store::open_wallet(&self.postgres, attempt.user).await
+        {
+            return Ok(Carried::Ended(Outcome::Refused, error.into()));
+        }
         let decision = match store::pay(&self.postgres, attempt, seat.id, &presented.claim, claim).await {
             Ok(Decision::Paid(paid)) => return Ok(Carried::Paid(paid)),
             Ok(Decision::KeyInUse) => return Ok(Carried::Ended(Outcome::Refused, PayError::KeyInUse)),

@@ -68,11 +68,19 @@ async fn issue(
         queues.check(&queue, &had).await?;
     }
     let entered = queues.enter(&queue, user).await?;
+    let place = queues.draw_place(&queue, &entered.claim).await?;
     let mut response = Success(Issued { token: entered.token }).into_response();
-    if let Some(entry) = entered.entry {
-        response.headers_mut().insert(&DRAW_ENTRY, HeaderValue::from(entry));
-    }
+    tell_draw(&mut response, entered.entry.or_else(|| Queues::entry_of(&queue, &entered.claim)), place);
     Ok(response)
+}
+
+/// Says in headers which entry somebody has in a draw, and once it is over, which place it was drawn.
+fn tell_draw(response: &mut Response, entry: Option<u64>, place: Option<u64>) {
+    for (name, number) in [(&DRAW_ENTRY, entry), (&DRAW_PLACE, place)] {
+        if let Some(number) = number {
+            response.headers_mut().insert(name, HeaderValue::from(number));
+        }
+    }
 }
 
 impl From<EnterError> for ApiError {
@@ -104,18 +112,16 @@ async fn rank(State(queues): State<Arc<Queues>>, presented: Presented) -> Result
         Rank::Active { .. } => queues.draw_place(queue, claim).await?,
         _ => None,
     };
-    let drawn = match rank {
-        Rank::Waiting { entry: entry @ 1.., .. } => Some((&DRAW_ENTRY, entry)),
-        _ => place.map(|place| (&DRAW_PLACE, place)),
+    let entry = match rank {
+        Rank::Waiting { entry: entry @ 1.., .. } => Some(entry),
+        _ => Queues::entry_of(queue, claim),
     };
     let view = RankView::new(rank, queue, &queues.about(queue))?;
     queues.told(claim, view.estimated_wait_seconds);
     // Whole seconds, rounded up, say the same as `pollAfterMillis`.
     let retry_after = HeaderValue::from(view.poll_after_millis.div_ceil(1000));
     let mut response = ([(RETRY_AFTER, retry_after)], Success(view)).into_response();
-    if let Some((name, number)) = drawn {
-        response.headers_mut().insert(name, HeaderValue::from(number));
-    }
+    tell_draw(&mut response, entry, place);
     Ok(response)
 }
 

@@ -23,10 +23,11 @@ impl Queues {
     /// What has become of a token, as of the last second: if it waits, the snapshot says so, and this instance has seen
     /// it not long ago, Redis is told later. Who was not seen here asks Redis, which alone knows whether it has left.
     pub(super) async fn rank_lately(&self, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
-        if let Some(rank) = self.waiting_lately(queue, claim) {
-            return Ok(rank);
+        // Who was let in since the snapshot may be known to be active already.
+        match self.waiting_lately(queue, claim).filter(|_| self.passes.recall(claim).is_none()) {
+            Some(rank) => Ok(rank),
+            None => self.rank(queue, claim).await,
         }
-        self.rank(queue, claim).await
     }
 
     fn waiting_lately(&self, queue: &Queue, claim: &Claim) -> Option<Rank> {

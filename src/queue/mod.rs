@@ -89,6 +89,8 @@ pub struct Queues {
 pub struct Entered {
     /// The token for it.
     pub token: String,
+    /// What the token says.
+    pub claim: Claim,
     /// Its entry number, if it is to be drawn.
     pub entry: Option<u64>,
 }
@@ -206,7 +208,7 @@ impl Queues {
                         self.losses.somebody_waits(queue.id);
                         self.sightings.confirm(&claim);
                     }
-                    return Ok(Entered { token: self.signer.sign(&claim), entry: number });
+                    return Ok(Entered { token: self.signer.sign(&claim), claim, entry: number });
                 }
                 _ => self.open(queue).await?,
             }

@@ -148,6 +148,14 @@ impl Queues {
         }
     }
 
+    /// The entry number that a token had in a draw that is over, if its place tells.
+    pub(super) fn entry_of(queue: &Queue, claim: &Claim) -> Option<u64> {
+        match Placed::of(queue, claim.place) {
+            Placed::Entry(_, _, entry) => Some(entry),
+            Placed::InOrder | Placed::Undrawn => None,
+        }
+    }
+
     /// Which place a token was drawn, from 0, if it was.
     pub async fn draw_place(&self, queue: &Queue, claim: &Claim) -> Result<Option<u64>, StoreError> {
         let order = self.order(queue, claim.place).await?;

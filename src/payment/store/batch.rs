@@ -18,6 +18,7 @@ pub(in crate::payment) struct Order {
     pub(in crate::payment) schedule: ScheduleId,
     pub(in crate::payment) attempt: Attempt,
     pub(in crate::payment) seat: SeatId,
+    pub(in crate::payment) price: Won,
 }
 
 /// Several payments of one user, all or none: `pay` for each, as one statement and so one transaction. `answer` is what is

@@ -151,6 +151,15 @@ fn rolled_back(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Sees to it that a user has a wallet, with nothing in it unless it has something.
+pub(super) async fn open_wallet(postgres: &Postgres, user: UserId) -> Result<(), StoreError> {
+    let write =
+        sqlx::query!("INSERT INTO user_wallet (user_id, balance) VALUES ($1, 0) ON CONFLICT DO NOTHING", user.get())
+            .execute(postgres.pool());
+    postgres.timed("payment.open_wallet", write).await?;
+    Ok(())
+}
+
 /// What Postgres has for a reservation.
 pub(super) async fn find(postgres: &Postgres, reservation: ReservationId) -> Result<Option<Record>, StoreError> {
     let read = sqlx::query!(

@@ -319,3 +319,19 @@ fn a_payment_whose_connection_is_cut_leaves_the_hold_as_it_was() {
         app.audit().await;
     });
 }
+
+#[test]
+fn a_free_seat_is_for_those_who_never_charged_too() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        sqlx::query("UPDATE concert_seat SET price = 0 WHERE id IN (1, 2, 3)").execute(app.pool()).await.unwrap();
+        let token = app.enter(1).await;
+        let free = app.hold(&token, 1, 1).await.reservation();
+        app.pay(&token, free).await.payment();
+        let token = app.enter(2).await;
+        let free = [app.hold(&token, 1, 2).await.reservation(), app.hold(&token, 1, 3).await.reservation()];
+        assert_eq!(app.pay_many(&token, &free).await.payments().len(), 2);
+        assert_eq!((app.balance(1).await, app.balance(2).await), (0, 0));
+        app.audit().await;
+    });
+}

@@ -6,7 +6,6 @@ use std::time::Duration;
 use chrono::Days;
 use onsale::ids::ReservationId;
 use onsale::queue::{Claim, Queue, Signer};
-use onsale::store_error::StoreError;
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::{TestApp, eventually};
@@ -73,14 +72,10 @@ impl TestApp {
 
     /// Has the instance read the programme again, as it does four times a second by itself; on a busy machine again.
     pub async fn refresh(&self) {
-        let read = async || -> Result<(), StoreError> {
-            self.app.queues.refresh().await?;
-            if let Some(revision) = self.app.concerts.changed().await? {
-                self.app.concerts.refresh(revision).await?;
-            }
-            Ok(())
-        };
-        eventually("the programme is read", Duration::from_secs(30), async || read().await.is_ok()).await;
+        eventually("the programme is read", Duration::from_secs(30), async || {
+            self.app.concerts.refresh(&self.app.queues).await.is_ok()
+        })
+        .await;
     }
 
     /// The one number that a query answers with.
