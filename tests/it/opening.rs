@@ -124,6 +124,7 @@ fn early_comers_are_drawn_as_anyone_can_recompute() {
         for (token, entry) in &tokens {
             let rank = apps[0].rank(token).await;
             assert_eq!(number(&rank, "draw-place"), Some(places[entry]), "{entry}");
+            assert_eq!(number(&rank, "draw-entry"), Some(*entry), "to check the draw with");
             order.push((places[entry], rank.data()["rank"].as_u64()));
         }
         order.sort_unstable();

@@ -71,7 +71,7 @@ fn a_place_in_another_queue_is_none_in_this() {
             let answer = check(&app, &format!("{CHECK}{there}"), &ways[..1]).await;
             assert_out(&answer, 403, "WRONG_QUEUE");
             assert_eq!(answer.header("location"), "/waiting/of-its-own?to=%2F");
-            assert_out(&check(&app, &format!("{CHECK}{there}"), &ways[1..]).await, 401, "INVALID_TOKEN");
+            assert_out(&check(&app, &format!("{CHECK}{there}"), &ways[1..]).await, 403, "WRONG_QUEUE");
             assert_out(&check(&app, &format!("{CHECK}{there}"), &ways).await, 403, "WRONG_QUEUE");
         }
         // What is wrong with the proxy's own question is told to its operator.
