@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +61,9 @@ impl Server {
     /// Connects to the stores and binds the addresses.
     pub async fn bind(settings: &ServeSettings) -> Result<Self, ServeError> {
         let service = &settings.service;
+        if let Err(error) = allow_open_files() {
+            tracing::warn!(%error, "no more files may be open than at the start: each stream and connection is one");
+        }
         let app = App::start(settings).await?;
         let api = listen(service.listen, "ONSALE_LISTEN")?;
         let metrics = listen(service.metrics_listen, "ONSALE_METRICS_LISTEN")?;
@@ -123,6 +127,16 @@ impl Server {
         serve_metrics.abort();
         Ok(())
     }
+}
+
+/// Lets this process have as many files open as the system allows it: every stream is one, and many systems begin with 1024.
+/// Returns how many that is.
+pub fn allow_open_files() -> io::Result<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    Ok(hard)
 }
 
 fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, ServeError> {

@@ -177,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_told_is_as_wrong_as_the_wait_was_outside_of_it() {
+        let told = WaitSeconds { low: 10, high: 20 };
+        for (waited, error) in [(4.0, 6.0), (10.0, 0.0), (20.0, 0.0), (21.5, 1.5)] {
+            assert!((told.error(Duration::from_secs_f64(waited)) - error).abs() < 1e-9, "{waited}");
+        }
+    }
+
+    #[test]
     fn the_bounds_are_those_of_the_poisson_distribution() {
         // The exact ones: 4.80 and 18.39 for 10, 81.36 and 121.63 for 100.
         for (counted, fewest, most) in [(10, 4.80, 18.39), (100, 81.36, 121.63)] {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Request;
 use onsale::queue::Queue;
+use serde_json::{Value, json};
 
 use crate::support::{TestApp, at_once, block_on, eventually};
 
@@ -71,6 +72,52 @@ fn the_waiting_go_on_as_seats_come_back_and_hear_when_all_is_sold() {
         // Two who held seats before may still try; one of them leaving is not even needed: they count as holders.
         eventually("a seat that came back", SOON, async || standing(5).await == "ACTIVE").await;
         assert!(!app.app.queues.sold_out(&queue(&app)));
+        app.audit().await;
+    });
+}
+
+#[test]
+fn who_waits_is_told_when_all_is_sold_and_when_something_has_come_back() {
+    block_on(async {
+        let app = TestApp::with(&[]).await;
+        let (concert, schedule, seats) = night(&app, 1).await;
+        let socket = app.serve().await;
+        let mut tokens = Vec::new();
+        for user in 1..=3 {
+            tokens.push(enter(&app, user, concert).await);
+        }
+        let mut streams = [socket.watch(&tokens[1]).await, socket.watch(&tokens[2]).await];
+        for (stream, rank) in streams.iter_mut().zip(0..) {
+            let event = stream.next().await.unwrap();
+            assert_eq!((&*event.name, &event.data["rank"]), ("position", &json!(rank)));
+        }
+        app.charge(1, 50_000).await.data();
+        let reservation = app.hold(&tokens[0], schedule, seats[0]).await.reservation();
+        let payment = app.pay(&tokens[0], reservation).await.payment();
+        for (stream, rank) in streams.iter_mut().zip(0..) {
+            let event = stream.next_but_position().await.unwrap();
+            assert_eq!(event.name, "sold_out");
+            let answer = app.rank(&tokens[rank + 1]).await;
+            for told in [&event.data, answer.data()] {
+                assert_eq!((&told["status"], &told["rank"]), (&json!("SOLD_OUT"), &json!(rank)), "a place is kept");
+                assert_eq!(told["estimatedWaitSeconds"], Value::Null);
+                assert!(told["expiresAt"].is_string() && told["pollAfterMillis"].is_u64(), "{told}");
+            }
+        }
+        let late = enter(&app, 4, concert).await;
+        assert_eq!(status(&app, &late).await, "SOLD_OUT");
+
+        app.refund(1, payment).await.data();
+        assert_eq!(streams[0].next_but_position().await.unwrap().name, "active");
+        let position = loop {
+            let event = streams[1].next().await.unwrap();
+            assert_eq!((&*event.name, &event.data["status"]), ("position", &json!("WAITING")));
+            if event.data["rank"] == 0 {
+                break event.data;
+            }
+        };
+        assert!(position["estimatedWaitSeconds"]["high"].is_u64(), "{position}");
+        assert_eq!(status(&app, &late).await, "WAITING");
         app.audit().await;
     });
 }

@@ -18,6 +18,7 @@ mod refund;
 mod reservation;
 mod seat;
 mod seat_events;
+mod told;
 mod wallet;
 
 use serde_json::Value;

@@ -107,6 +107,48 @@ impl Serving {
 }
 
 #[test]
+fn it_measures_how_far_waits_were_from_what_was_told() {
+    block_on(async {
+        let mut serving = Serving::start(&["--max-active", "1"]).await;
+        let error = async || {
+            let metrics = serving.client.get(format!("http://{}/metrics", serving.metrics)).send().await.unwrap();
+            let metrics = metrics.text().await.unwrap();
+            let value = |name: &str| {
+                let name = format!("queue_estimate_error_seconds_{name}{{queue=\"default\"}} ");
+                metrics.lines().find_map(|line| line.strip_prefix(&name)).map(str::to_owned)
+            };
+            value("count").zip(value("sum"))
+        };
+        let mut tokens = Vec::new();
+        for user in ["1", "2"] {
+            let entered = serving.client.post(format!("http://{}/api/v1/queues/token", serving.api));
+            let answer: Value = entered.header("userId", user).send().await.unwrap().json().await.unwrap();
+            tokens.push(answer["data"]["token"].as_str().unwrap().to_owned());
+        }
+        let rank = async |token: &str| {
+            let rank = serving.client.get(format!("http://{}/api/v1/queues/token/rank", serving.api));
+            let answer: Value = rank.header("token", token).send().await.unwrap().json().await.unwrap();
+            answer["data"].clone()
+        };
+        rank(&tokens[0]).await;
+        assert_eq!(error().await, None, "who is active at once was told nothing");
+        let told = rank(&tokens[1]).await;
+        assert_eq!(told["estimatedWaitSeconds"], json!({"low": 0, "high": 300}), "{told}");
+        let leave = serving.client.delete(format!("http://{}/api/v1/queues/token", serving.api));
+        leave.header("token", &tokens[0]).send().await.unwrap().error_for_status().unwrap();
+        for _ in 0..2 {
+            let active = async || rank(&tokens[1]).await["status"] == "ACTIVE";
+            eventually("its turn", Duration::from_secs(5), active).await;
+            let (count, seconds) = error().await.unwrap();
+            assert_eq!((count, seconds), ("1".to_owned(), "0".to_owned()), "once, and within what was told");
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        }
+        serving.signal(Signal::SIGINT);
+        assert_eq!(serving.code_within(Duration::from_secs(5)).await, Some(0));
+    });
+}
+
+#[test]
 fn it_serves_and_is_measured() {
     block_on(async {
         let mut serving = Serving::start(&[]).await;
