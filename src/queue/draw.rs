@@ -4,7 +4,7 @@
 //! A draw has a seed of 32 random bytes, made before anybody can come. Its SHA-256 is public from then on, the seed once the
 //! draw is over. Whoever comes early is given an entry number, from 1, counted up; who leaves and comes again is given a new
 //! one, and the old one is nobody's. At the opening the number of entries N is fixed. The key of entry e is
-//! HMAC-SHA256(seed, "<queue>:<N>:<e>"), the numbers in decimal; entries are sorted by key, then number; the k-th, from 0,
+//! HMAC-SHA256(seed, `"<queue>:<N>:<e>"`), the numbers in decimal; entries are sorted by key, then number; the k-th, from 0,
 //! has the k-th place, and everybody who comes later is behind.
 //!
 //! N is in the message so that even who knows the seed cannot choose a lucky number: which numbers are lucky depends on how
