@@ -74,11 +74,11 @@ fn before_the_opening_all_others_come_first_at_worst_and_the_wait_is_longer_than
 
         set(&app, "opens_at = now() - interval '1 second'").await;
         let mut ranks = Vec::new();
-        for (token, events) in tokens.iter().zip(&mut streams) {
+        for ((token, events), entry) in tokens.iter().zip(&mut streams).zip(1..) {
             let drawn = async || !app.rank(token).await.header("draw-place").is_empty();
             eventually("the draw", SOON + SLACK, drawn).await;
             let rank = app.rank(token).await;
-            assert_eq!(rank.header("draw-entry"), "");
+            assert_eq!(rank.header("draw-entry"), entry.to_string(), "to check the draw with");
             let place: u64 = rank.header("draw-place").parse().unwrap();
             let expected = if place == 0 { Value::Null } else { json!(place - 1) };
             let settled = async || app.rank(token).await.data()["rank"] == expected;
