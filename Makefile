@@ -20,7 +20,7 @@ test: lint
 
 ## chaos: ten minutes of random faults on the whole service, then every invariant checked (SECONDS=… SEED=… ARGS=…)
 chaos: compiler
-	$(CARGO) test --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(CARGO) test --release --locked --test chaos -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 ## lint: check format, lints and documentation without running anything
 lint: compiler
