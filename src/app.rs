@@ -1,7 +1,7 @@
 //! The service as a whole: the stores connected, the rooms put together, the routes merged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::http::header::{CONNECTION, HeaderValue};
@@ -58,6 +58,8 @@ pub struct App {
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
     pub readiness: Arc<Readiness>,
+    /// Counts the schedules that were settled in turn.
+    pub settle_turn: Arc<AtomicUsize>,
     /// What must be finished before the end.
     pub tasks: TaskTracker,
     /// Cancelled when a shutdown begins: streams, which would go on for ever, end then.
@@ -140,6 +142,7 @@ impl App {
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
             tasks,
+            settle_turn: Arc::default(),
             streams: CancellationToken::new(),
         })
     }

@@ -6,7 +6,7 @@
 //! takes a step an interval, one at a time. Should a loop ever die, the next second starts it again.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -133,9 +133,8 @@ async fn sweep_seats(app: &App) -> Result<(), StoreError> {
 }
 
 async fn settle_next(app: &App) -> Result<(), StoreError> {
-    static TURN: AtomicUsize = AtomicUsize::new(0);
     let programme = app.concerts.programme();
-    let turn = TURN.fetch_add(1, Ordering::Relaxed).checked_rem(programme.schedules().len());
+    let turn = app.settle_turn.fetch_add(1, Ordering::Relaxed).checked_rem(programme.schedules().len());
     let Some(schedule) = turn.and_then(|turn| programme.schedules().nth(turn)) else { return Ok(()) };
     app.seats.settle(schedule.id).await?;
     Ok(())
