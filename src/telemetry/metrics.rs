@@ -17,6 +17,9 @@ const CALL_BUCKETS: [f64; 14] =
 /// Seconds, from at once to hours in a queue.
 const WAIT_BUCKETS: [f64; 13] = [0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0, 7200.0];
 
+/// Requests that were done together.
+const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
 /// The metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum MetricsError {
@@ -38,6 +41,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, MetricsError> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("queue_wait_seconds".to_owned()), &WAIT_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full("queue_estimate_error_seconds".to_owned()), &WAIT_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Full("batch_size".to_owned()), &BATCH_BUCKETS)?
         .set_buckets(&CALL_BUCKETS)?
         .build_recorder();
     let handle = recorder.handle();
@@ -94,6 +98,7 @@ fn describe() {
     describe_histogram!("redis_request_duration_seconds", "A call to Redis, by script.");
     describe_histogram!("postgres_request_duration_seconds", "A call to PostgreSQL, by statement.");
     describe_counter!("postgres_refused_total", "Calls to PostgreSQL refused, since too many were under way.");
+    describe_histogram!("batch_size", "Requests that were done together, by what was done.");
     describe_counter!("job_runs_total", "Runs of the scheduler's jobs, by outcome.");
     describe_histogram!("job_duration_seconds", "A run of a job.");
 }

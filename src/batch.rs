@@ -1,0 +1,329 @@
+//! Gathers requests: what arrives while a batch is under way forms the next one. No timer is involved, so one that comes
+//! alone starts at once, and the more come together, the less each costs.
+//!
+//! A batch runs in a task of its own: a request that is given up takes nobody with it, and nothing stops half-way.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::Hash;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+/// What is done in batches.
+pub trait Work: Send + Sync + 'static {
+    /// One request's part.
+    type Job: Send + 'static;
+    /// What becomes of it. One that fails says so here; the others of its batch go on.
+    type Answer: Send + 'static;
+    /// What two jobs must not share while they are under way.
+    type Key: Eq + Hash + Send;
+
+    /// The name in `batch_size{op}`.
+    fn op(&self) -> &'static str;
+
+    /// What nobody else may touch while this job is under way; nothing, if jobs do not get in each other's way.
+    fn keys(job: &Self::Job) -> impl IntoIterator<Item = Self::Key>;
+
+    /// Does all of them; an answer for each, in their order.
+    fn run(&self, jobs: Vec<Self::Job>) -> impl Future<Output = Vec<Self::Answer>> + Send;
+}
+
+/// How much is done at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Batches under way at once.
+    pub lanes: usize,
+    /// Jobs in a batch.
+    pub size: usize,
+    /// Jobs that may wait for the next; more are refused.
+    pub waiting: usize,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotDone {
+    /// Too many wait already. It was certainly not begun.
+    #[error("too many requests wait for the next batch")]
+    Full,
+    /// The batch ended without an answer. What it has done is not known.
+    #[error("the batch ended without an answer")]
+    Lost,
+}
+
+/// Gathers jobs into batches. Cheap to clone.
+pub struct Batcher<W: Work>(Arc<Shared<W>>);
+
+struct Shared<W: Work> {
+    work: W,
+    bounds: Bounds,
+    state: Mutex<State<W>>,
+}
+
+struct State<W: Work> {
+    waiting: VecDeque<Waiting<W>>,
+    lanes: usize,
+    /// The keys of all that is under way.
+    busy: HashSet<W::Key>,
+}
+
+struct Waiting<W: Work> {
+    job: W::Job,
+    answer: oneshot::Sender<W::Answer>,
+}
+
+/// A batch to be run, and who waits for it.
+struct Batch<W: Work> {
+    jobs: Vec<W::Job>,
+    answers: Vec<oneshot::Sender<W::Answer>>,
+    keys: Vec<W::Key>,
+}
+
+impl<W: Work> Batcher<W> {
+    /// With nothing to do yet.
+    #[must_use]
+    pub fn new(work: W, bounds: Bounds) -> Self {
+        let state = State { waiting: VecDeque::new(), lanes: 0, busy: HashSet::new() };
+        Self(Arc::new(Shared { work, bounds, state: Mutex::new(state) }))
+    }
+
+    /// Has a job done in the next batch.
+    pub async fn submit(&self, job: W::Job) -> Result<W::Answer, NotDone> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut state = self.0.state();
+            if state.waiting.len() >= self.0.bounds.waiting {
+                return Err(NotDone::Full);
+            }
+            state.waiting.push_back(Waiting { job, answer });
+            if state.lanes < self.0.bounds.lanes {
+                state.lanes += 1;
+                tokio::spawn(Arc::clone(&self.0).run_lane());
+            }
+        }
+        answered.await.map_err(|_| NotDone::Lost)
+    }
+}
+
+impl<W: Work> Shared<W> {
+    fn state(&self) -> MutexGuard<'_, State<W>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs batches until nothing waits that could be done.
+    async fn run_lane(self: Arc<Self>) {
+        while let Some(Batch { jobs, answers, keys }) = self.next_batch() {
+            metrics::histogram!("batch_size", "op" => self.work.op())
+                .record(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+            // Of a panic the panic hook tells; those who wait learn that there is no answer.
+            let done = AssertUnwindSafe(self.work.run(jobs)).catch_unwind().await.unwrap_or_default();
+            self.release(&keys);
+            for (answer, done) in answers.into_iter().zip(done) {
+                // Who has gone away does not want it.
+                let _ = answer.send(done);
+            }
+        }
+    }
+
+    fn next_batch(&self) -> Option<Batch<W>> {
+        let mut state = self.state();
+        let batch = state.take(self.bounds.size);
+        if batch.is_none() {
+            state.lanes -= 1;
+        }
+        batch
+    }
+
+    fn release(&self, keys: &[W::Key]) {
+        let mut state = self.state();
+        for key in keys {
+            state.busy.remove(key);
+        }
+    }
+}
+
+impl<W: Work> State<W> {
+    /// The first that wait, but for those that share a key with one under way: they stay for a later batch.
+    fn take(&mut self, size: usize) -> Option<Batch<W>> {
+        let mut batch = Batch { jobs: Vec::new(), answers: Vec::new(), keys: Vec::new() };
+        let mut stay = VecDeque::new();
+        while batch.jobs.len() < size
+            && let Some(Waiting { job, answer }) = self.waiting.pop_front()
+        {
+            if W::keys(&job).into_iter().any(|key| self.busy.contains(&key)) {
+                stay.push_back(Waiting { job, answer });
+                continue;
+            }
+            self.busy.extend(W::keys(&job));
+            batch.keys.extend(W::keys(&job));
+            batch.jobs.push(job);
+            batch.answers.push(answer);
+        }
+        stay.append(&mut self.waiting);
+        self.waiting = stay;
+        (!batch.jobs.is_empty()).then_some(batch)
+    }
+}
+
+impl<W: Work> Clone for Batcher<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<W: Work> std::fmt::Debug for Batcher<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batcher").field("op", &self.0.work.op()).field("bounds", &self.0.bounds).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// Answers each job with the batch it was in; waits for a permit before it does.
+    struct Recorder {
+        go: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<Vec<u32>>>>,
+    }
+
+    impl Work for Recorder {
+        type Job = u32;
+        type Answer = Result<u32, ()>;
+        type Key = u32;
+
+        fn op(&self) -> &'static str {
+            "test"
+        }
+
+        /// Tens are the key; a zero has none.
+        fn keys(job: &u32) -> impl IntoIterator<Item = u32> {
+            (job / 10 > 0).then_some(job / 10)
+        }
+
+        async fn run(&self, jobs: Vec<u32>) -> Vec<Self::Answer> {
+            self.batches.lock().unwrap().push(jobs.clone());
+            self.go.acquire().await.unwrap().forget();
+            assert!(!jobs.contains(&99), "a panic that is meant");
+            jobs.into_iter().map(|job| if job % 10 == 7 { Err(()) } else { Ok(job) }).collect()
+        }
+    }
+
+    struct Bench {
+        batcher: Batcher<Recorder>,
+        go: Arc<Semaphore>,
+        batches: Arc<Mutex<Vec<Vec<u32>>>>,
+    }
+
+    fn bench(lanes: usize, size: usize, waiting: usize) -> Bench {
+        let (go, batches) = (Arc::new(Semaphore::new(0)), Arc::default());
+        let work = Recorder { go: Arc::clone(&go), batches: Arc::clone(&batches) };
+        Bench { batcher: Batcher::new(work, Bounds { lanes, size, waiting }), go, batches }
+    }
+
+    impl Bench {
+        fn submit(&self, jobs: impl IntoIterator<Item = u32>) -> Vec<tokio::task::JoinHandle<Answered>> {
+            let submit = |job| {
+                let batcher = self.batcher.clone();
+                tokio::spawn(async move { batcher.submit(job).await })
+            };
+            jobs.into_iter().map(submit).collect()
+        }
+
+        /// Lets everything run as far as it can.
+        async fn settle(&self) {
+            for _ in 0..64 {
+                yield_now().await;
+            }
+        }
+
+        fn batches(&self) -> Vec<Vec<u32>> {
+            self.batches.lock().unwrap().clone()
+        }
+    }
+
+    type Answered = Result<Result<u32, ()>, NotDone>;
+
+    async fn all(tasks: Vec<tokio::task::JoinHandle<Answered>>) -> Vec<Answered> {
+        let mut answers = Vec::new();
+        for task in tasks {
+            answers.push(tokio::time::timeout(Duration::from_secs(5), task).await.unwrap().unwrap());
+        }
+        answers
+    }
+
+    #[tokio::test]
+    async fn what_comes_meanwhile_forms_the_next_batch() {
+        let bench = bench(1, 3, 100);
+        let mut tasks = bench.submit([1]);
+        bench.settle().await;
+        tasks.extend(bench.submit([2, 3, 4, 5]));
+        bench.settle().await;
+        assert_eq!(bench.batches(), [vec![1]], "one that comes alone starts at once, and the others wait for it");
+        bench.go.add_permits(3);
+        assert_eq!(all(tasks).await, [Ok(Ok(1)), Ok(Ok(2)), Ok(Ok(3)), Ok(Ok(4)), Ok(Ok(5))]);
+        assert_eq!(bench.batches(), [vec![1], vec![2, 3, 4], vec![5]]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_its_own() {
+        let bench = bench(1, 8, 100);
+        bench.go.add_permits(2);
+        let answers = all(bench.submit([1, 2, 7, 3])).await;
+        assert_eq!(answers, [Ok(Ok(1)), Ok(Ok(2)), Ok(Err(())), Ok(Ok(3))]);
+    }
+
+    #[tokio::test]
+    async fn jobs_that_share_a_key_are_never_under_way_together() {
+        let bench = bench(2, 8, 100);
+        let tasks = bench.submit([11, 12, 21, 13, 22, 1]);
+        bench.settle().await;
+        assert_eq!(bench.batches(), [vec![11, 21, 1]], "the second lane has nothing that it could do");
+        bench.go.add_permits(1);
+        bench.settle().await;
+        assert_eq!(bench.batches()[1..], [vec![12, 22]]);
+        bench.go.add_permits(2);
+        assert_eq!(all(tasks).await.len(), 6);
+        assert_eq!(bench.batches()[2..], [vec![13]]);
+    }
+
+    #[tokio::test]
+    async fn more_than_may_wait_are_refused() {
+        let bench = bench(1, 1, 2);
+        let first = bench.submit([1]);
+        bench.settle().await;
+        let waiting = bench.submit([2, 3]);
+        bench.settle().await;
+        assert_eq!(all(bench.submit([4, 5])).await, [Err(NotDone::Full), Err(NotDone::Full)]);
+        bench.go.add_permits(3);
+        assert_eq!(all(first).await, [Ok(Ok(1))]);
+        assert_eq!(all(waiting).await, [Ok(Ok(2)), Ok(Ok(3))]);
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_takes_nobody_along() {
+        let bench = bench(1, 8, 100);
+        let first = bench.submit([1]);
+        bench.settle().await;
+        let rest = bench.submit([2, 3]);
+        bench.settle().await;
+        first[0].abort();
+        bench.go.add_permits(2);
+        assert_eq!(all(rest).await, [Ok(Ok(2)), Ok(Ok(3))]);
+        assert_eq!(bench.batches(), [vec![1], vec![2, 3]]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_its_batch_and_not_the_lane() {
+        let bench = bench(1, 8, 100);
+        bench.go.add_permits(3);
+        assert_eq!(all(bench.submit([99, 12])).await, [Err(NotDone::Lost), Err(NotDone::Lost)]);
+        assert_eq!(all(bench.submit([98, 13])).await, [Ok(Ok(98)), Ok(Ok(13))], "the keys are free again");
+    }
+}
