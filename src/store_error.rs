@@ -2,6 +2,7 @@
 //! error of this kind.
 
 use std::error::Error;
+use std::sync::Arc;
 
 /// A store failed. In either case nothing is known of what it did: callers must be safe to repeat.
 #[derive(Debug, thiserror::Error)]
@@ -25,3 +26,25 @@ pub enum StoreError {
         source: Box<dyn Error + Send + Sync>,
     },
 }
+
+impl StoreError {
+    /// The same for each of so many that asked together.
+    #[must_use]
+    pub fn of_each<T>(self, many: usize) -> Vec<Result<T, Self>> {
+        let (is_unavailable, store, source) = match self {
+            Self::Unavailable { store, source } => (true, store, source),
+            Self::Unexpected { store, source } => (false, store, source),
+        };
+        let source = Together(source.into());
+        let each = |source: Together| {
+            let source = source.into();
+            if is_unavailable { Self::Unavailable { store, source } } else { Self::Unexpected { store, source } }
+        };
+        (0..many).map(|_| Err(each(source.clone()))).collect()
+    }
+}
+
+/// A cause that several have in common.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(transparent)]
+struct Together(Arc<dyn Error + Send + Sync>);

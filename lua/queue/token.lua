@@ -70,18 +70,19 @@ local function quit_waiting(user)
   return true
 end
 
--- Puts a user among those who wait, in its order. This and `quit_waiting` are the only ways in and out, so that the crowd
--- tells what the sorted set tells.
+-- Puts a user among those who wait, in its order, if it is not among them. This and `quit_waiting` are the only ways in
+-- and out, so that the crowd tells what the sorted set tells.
 local function join_waiting(user, order)
-  quit_waiting(user)
   redis.call('ZADD', waiting, order, user)
   mark(order, 1)
 end
 
 -- Frees the place or slot of a user's token; its record stays a while, to say what became of it.
 local function end_token(user, token, status, now)
-  if quit_waiting(user) then redis.call('HINCRBY', state, 'left', 1) end
-  redis.call('ZREM', early, user)
+  if not token or token.status ~= 'A' then
+    if quit_waiting(user) then redis.call('HINCRBY', state, 'left', 1) end
+    redis.call('ZREM', early, user)
+  end
   redis.call('ZREM', active, user)
   redis.call('HDEL', holding, user)
   if token then

@@ -1,20 +1,19 @@
--- seat.finish_payment: tells the map how a payment ended. Postgres has decided; this script only follows.
+-- seat.finish_payment: tells the map how a payment ended. Postgres has decided; this script only follows. Takes many calls
+-- at once (see each.lua).
 -- KEYS: the schedule's (see map.lua)
--- ARGV: 1 user  2 reservation  3 position  4 attempt  5 PAID | REFUSED (the hold is what it was)
+-- ARGV: of each call: user, reservation, position, attempt, and PAID | REFUSED (the hold is what it was)
 --       | ABORTED (it is never sold any more: refunded since) | SOLD_TO_ANOTHER (nor can anybody pay for its seat). Unless PAID, only the
 --       attempt that is under way is ended: an older one that comes late changes nothing
 -- Returns: {MISSING}, there is no map, and what is loaded later will be right
 --        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {YIELDED}, the seat is marked as sold
 --        | {GONE}, there was nothing to end, or it is not sold any more
 
-local user, reservation, position, attempt, outcome = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 if redis.call('EXISTS', seats) == 0 then return { 'MISSING' } end
 local now = clock_ms()
-local hold = read_hold(reservation)
 
-if outcome == 'PAID' then
+-- Sold is sold: a map that was built anew may know nothing of this hold, or have given the seat to another.
+local function sell(user, reservation, position, attempt, hold)
   if hold and hold.status == 'R' then return { 'GONE' } end
-  -- Sold is sold: a map that was built anew may know nothing of this hold, or have given the seat to another.
   local holder = redis.call('HGET', by_seat, position)
   local other = holder and holder ~= reservation and read_hold(holder)
   if other then end_hold(holder, other, 'G', 'S', now) end
@@ -25,17 +24,21 @@ if outcome == 'PAID' then
   return { 'SOLD', count(list_of(user)) }
 end
 
-if not hold or hold.status ~= 'P' or hold.attempt ~= attempt then return { 'GONE' } end
-if outcome == 'REFUSED' and hold.deadline > now then
-  write_hold(reservation, hold, 'H')
-  redis.call('ZREM', paying, reservation)
-  redis.call('ZADD', lapses, hold.deadline, reservation)
-  set_seat(position, 'H')
-  return { 'HELD' }
-end
-if outcome == 'SOLD_TO_ANOTHER' then
-  end_hold(reservation, hold, 'G', 'S', now)
-  return { 'YIELDED' }
-end
-end_hold(reservation, hold, outcome == 'REFUSED' and 'L' or 'R', 'F', now)
-return { 'FREED' }
+return each(0, 5, function(user, reservation, position, attempt, outcome)
+  local hold = read_hold(reservation)
+  if outcome == 'PAID' then return sell(user, reservation, position, tonumber(attempt), hold) end
+  if not hold or hold.status ~= 'P' or hold.attempt ~= tonumber(attempt) then return { 'GONE' } end
+  if outcome == 'REFUSED' and hold.deadline > now then
+    write_hold(reservation, hold, 'H')
+    redis.call('ZREM', paying, reservation)
+    redis.call('ZADD', lapses, hold.deadline, reservation)
+    set_seat(hold.position, 'H')
+    return { 'HELD' }
+  end
+  if outcome == 'SOLD_TO_ANOTHER' then
+    end_hold(reservation, hold, 'G', 'S', now)
+    return { 'YIELDED' }
+  end
+  end_hold(reservation, hold, outcome == 'REFUSED' and 'L' or 'R', 'F', now)
+  return { 'FREED' }
+end)

@@ -1,33 +1,34 @@
--- seat.hold: takes a seat for a while, or leaves everything as it is.
+-- seat.hold: takes a seat for a while, or leaves everything as it is. Takes many calls at once (see each.lua).
 -- KEYS: the schedule's (see map.lua)
--- ARGV: 1 user  2 reservation id, never used before  3 position  4 hold ttl, ms  5 most holds a user  6 limit
+-- ARGV: 1 hold ttl, ms  2 most holds a user  3 limit; of each call: user, reservation id (never used before), position
 -- Returns: {MISSING}, load the map first | {NO_SEAT} | {TAKEN} | {LIMIT}
 --        | {HELD|AGAIN, reservation id, ms left}; AGAIN: the user had it already, the id given is unused
 
 if not is_loaded() then return { 'MISSING' } end
-local user, reservation, position = ARGV[1], ARGV[2], ARGV[3]
-local ttl, most, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-
+local ttl, most, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = clock_ms()
 free_lapsed(now, limit)
-free_if_lapsed(redis.call('HGET', by_seat, position), now)
-for mine in string.gmatch(list_of(user), '%d+') do free_if_lapsed(mine, now) end
 
-local state = redis.call('GETRANGE', seats, position, position)
-if state == '' then return { 'NO_SEAT' } end
-if state == 'H' or state == 'P' then
-  local holder = redis.call('HGET', by_seat, position)
-  local hold = holder and read_hold(holder)
-  if hold and hold.user == user then return { 'AGAIN', holder, math.max(0, hold.deadline - now) } end
-end
-if state ~= 'F' then return { 'TAKEN' } end
-local list = list_of(user)
-if count(list) >= most then return { 'LIMIT' } end
+return each(3, 3, function(user, reservation, position)
+  free_if_lapsed(redis.call('HGET', by_seat, position), now)
+  for mine in string.gmatch(list_of(user), '%d+') do free_if_lapsed(mine, now) end
 
-local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }
-write_hold(reservation, hold, 'H')
-redis.call('ZADD', lapses, hold.deadline, reservation)
-redis.call('HSET', by_seat, position, reservation)
-redis.call('HSET', by_user, user, list == '' and reservation or list .. ' ' .. reservation)
-set_seat(position, 'H')
-return { 'HELD', reservation, ttl }
+  local state = redis.call('GETRANGE', seats, position, position)
+  if state == '' then return { 'NO_SEAT' } end
+  if state == 'H' or state == 'P' then
+    local holder = redis.call('HGET', by_seat, position)
+    local hold = holder and read_hold(holder)
+    if hold and hold.user == user then return { 'AGAIN', holder, math.max(0, hold.deadline - now) } end
+  end
+  if state ~= 'F' then return { 'TAKEN' } end
+  local list = list_of(user)
+  if count(list) >= most then return { 'LIMIT' } end
+
+  local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }
+  write_hold(reservation, hold, 'H')
+  redis.call('ZADD', lapses, hold.deadline, reservation)
+  redis.call('HSET', by_seat, position, reservation)
+  redis.call('HSET', by_user, user, list == '' and reservation or list .. ' ' .. reservation)
+  set_seat(position, 'H')
+  return { 'HELD', reservation, ttl }
+end)

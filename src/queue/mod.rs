@@ -58,7 +58,7 @@ use records::Progress;
 use sightings::Sightings;
 use snapshot::Glimpse;
 use stock::SoldOut;
-use store::{Entering, Terms};
+use store::{Entering, QueueCalls, Terms};
 
 /// All queues.
 #[derive(Debug)]
@@ -82,6 +82,7 @@ pub struct Queues {
     permutations: DashMap<(QueueId, u32), Arc<Permutation>>,
     sold_out: DashMap<QueueId, SoldOut>,
     figures: DashMap<QueueId, Figures>,
+    calls: DashMap<String, Arc<QueueCalls>>,
 }
 
 /// A user's place in a queue.
@@ -136,6 +137,7 @@ impl Queues {
             permutations: DashMap::new(),
             sold_out: DashMap::new(),
             figures: DashMap::new(),
+            calls: DashMap::new(),
         })
     }
 
@@ -192,6 +194,14 @@ impl Queues {
         self.directory.load().by_name(name)
     }
 
+    fn calls(&self, queue: &Queue) -> Arc<QueueCalls> {
+        if let Some(calls) = self.calls.get(&queue.name) {
+            return calls.clone();
+        }
+        let calls = self.calls.entry(queue.name.clone());
+        calls.or_insert_with(|| Arc::new(QueueCalls::new(&self.redis, &queue.keys))).clone()
+    }
+
     async fn terms<'a>(&self, queue: &'a Queue) -> Result<Terms<'a>, StoreError> {
         Ok(Terms { queue, room: self.room(queue).await? })
     }
@@ -199,7 +209,7 @@ impl Queues {
     /// Gives the user a place in the queue, or the one it has.
     pub async fn enter(&self, queue: &Queue, user: UserId) -> Result<Entered, EnterError> {
         for _ in 0..lost::TRIES {
-            match store::enter(&self.redis, self.terms(queue).await?, user).await? {
+            match store::enter(&self.calls(queue), self.terms(queue).await?, user).await? {
                 Asked::Answer(Entering::Closing) => return Err(EnterError::Closing),
                 Asked::Answer(Entering::Entered(store::Entry { place, waits, number, admissions })) => {
                     admissions.record(queue);
@@ -228,7 +238,8 @@ impl Queues {
 
     /// Whether a token may try now, as Redis says.
     pub async fn check(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
-        let standing = self.ask(queue, claim, || store::check(&self.redis, queue, claim, None)).await?;
+        let calls = self.calls(queue);
+        let standing = self.ask(queue, claim, || store::check(&calls, queue, claim, None)).await?;
         self.passes.learn(claim, &standing);
         Ok(standing)
     }
@@ -250,7 +261,8 @@ impl Queues {
         hold: Duration,
     ) -> Result<Standing, StoreError> {
         let keep = Some((schedule, hold));
-        let standing = self.ask(queue, claim, || store::check(&self.redis, queue, claim, keep)).await?;
+        let calls = self.calls(queue);
+        let standing = self.ask(queue, claim, || store::check(&calls, queue, claim, keep)).await?;
         self.passes.learn(claim, &standing);
         Ok(standing)
     }
@@ -270,7 +282,8 @@ impl Queues {
 
     /// Ends a token that has paid; while seats are held under it, with the last of them.
     pub async fn complete(&self, queue: &Queue, claim: &Claim, holdings: &Holdings) -> Result<Completion, StoreError> {
-        let completion = self.ask(queue, claim, || store::complete(&self.redis, queue, claim, holdings)).await?;
+        let calls = self.calls(queue);
+        let completion = self.ask(queue, claim, || store::complete(&calls, claim, holdings)).await?;
         self.passes.forget(claim);
         Ok(completion)
     }

@@ -11,7 +11,7 @@ use super::records::Progress;
 use super::snapshot::Crowd;
 use super::token::Claim;
 use crate::ids::{ScheduleId, UserId};
-use crate::redis::{Call, Redis, Reply, Script, millis};
+use crate::redis::{Arg, Args, Call, EACH, Gathered, QueueKeys, Redis, Reply, Script, millis};
 use crate::store_error::StoreError;
 
 pub(super) const TOKEN: &str = include_str!("../../lua/queue/token.lua");
@@ -20,7 +20,7 @@ const ADMIT: &str = include_str!("../../lua/queue/admit.lua");
 static OPEN: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.open", &[TOKEN, include_str!("../../lua/queue/open.lua")]));
 static ENTER: LazyLock<Script> =
-    LazyLock::new(|| Script::new("queue.enter", &[TOKEN, ADMIT, include_str!("../../lua/queue/enter.lua")]));
+    LazyLock::new(|| Script::new("queue.enter", &[TOKEN, ADMIT, EACH, include_str!("../../lua/queue/enter.lua")]));
 static PROMOTE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.promote", &[TOKEN, ADMIT, include_str!("../../lua/queue/promote.lua")]));
 static RESTORE: LazyLock<Script> =
@@ -34,13 +34,13 @@ static USE_UP: LazyLock<Script> =
 static RANK: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.rank", &[TOKEN, include_str!("../../lua/queue/rank.lua")]));
 static CHECK: LazyLock<Script> =
-    LazyLock::new(|| Script::new("queue.check", &[TOKEN, include_str!("../../lua/queue/check.lua")]));
+    LazyLock::new(|| Script::new("queue.check", &[TOKEN, EACH, include_str!("../../lua/queue/check.lua")]));
 static LEAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.leave", &[TOKEN, include_str!("../../lua/queue/leave.lua")]));
 static HOLDING: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.holding", &[TOKEN, include_str!("../../lua/queue/holding.lua")]));
 static COMPLETE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("queue.complete", &[TOKEN, include_str!("../../lua/queue/complete.lua")]));
+    LazyLock::new(|| Script::new("queue.complete", &[TOKEN, EACH, include_str!("../../lua/queue/complete.lua")]));
 
 static SEE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.see", &[TOKEN, include_str!("../../lua/queue/see.lua")]));
@@ -53,6 +53,21 @@ const STEP_LIMIT: u32 = 1000;
 
 /// How long an ended token's record is kept at least, to say what became of it.
 const ENDED_RETENTION: Duration = Duration::from_hours(1);
+
+/// What is asked of a queue so often that the calls are gathered.
+#[derive(Debug)]
+pub(super) struct QueueCalls {
+    enter: Gathered,
+    check: Gathered,
+    complete: Gathered,
+}
+
+impl QueueCalls {
+    pub(super) fn new(redis: &Redis, keys: &QueueKeys) -> Self {
+        let gathered = |script| Gathered::new(redis.clone(), script, keys);
+        Self { enter: gathered(&ENTER), check: gathered(&CHECK), complete: gathered(&COMPLETE) }
+    }
+}
 
 /// What the scripts let in or ended on the way.
 #[derive(Debug, Default)]
@@ -148,10 +163,10 @@ pub(super) struct Terms<'a> {
     pub(super) room: Option<u64>,
 }
 
-pub(super) async fn enter(redis: &Redis, terms: Terms<'_>, user: UserId) -> Result<Asked<Entering>, StoreError> {
-    let queue = terms.queue;
-    let call = terms.on(ENTER.on(&queue.keys).arg(user.get()), ENTER_LIMIT).arg(u8::from(queue.settings.draining));
-    let mut reply = redis.run(call).await?;
+pub(super) async fn enter(calls: &QueueCalls, terms: Terms<'_>, user: UserId) -> Result<Asked<Entering>, StoreError> {
+    let mut shared = terms.args(ENTER_LIMIT).to_vec();
+    shared.push(terms.queue.settings.draining.into());
+    let mut reply = calls.enter.call(Args { shared, own: vec![user.get().into()] }).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "UNOPENED" => Ok(Asked::Unopened),
@@ -171,7 +186,7 @@ pub(super) async fn enter(redis: &Redis, terms: Terms<'_>, user: UserId) -> Resu
 /// `with_crowd`: whether to bring along who waits.
 pub(super) async fn promote(redis: &Redis, terms: Terms<'_>, with_crowd: bool) -> Result<Option<Step>, StoreError> {
     let queue = terms.queue;
-    let call = terms.on(PROMOTE.on(&queue.keys), STEP_LIMIT);
+    let call = PROMOTE.on(&queue.keys).arg(&terms.args(STEP_LIMIT)[..]);
     // As long as a place may be claimed, what became of it must be known.
     let call = call.arg(millis(claim_window(&queue.settings).max(ENDED_RETENTION)));
     let mut reply = redis.run(call.arg(u8::from(with_crowd))).await?;
@@ -199,26 +214,24 @@ pub(super) async fn promote(redis: &Redis, terms: Terms<'_>, with_crowd: bool) -
 }
 
 impl Terms<'_> {
-    fn on<'a>(&self, call: Call<'a>, limit: u32) -> Call<'a> {
+    fn args(&self, limit: u32) -> [Arg; 9] {
         let Queue { settings, .. } = self.queue;
         let draw = self.queue.draw_under_way();
         // An opening whose draw is not known yet must not be taken for none.
         let unprepared = settings.opens_at.is_some() && self.queue.draw().is_none();
         let opens_at = draw.and(settings.opens_at).map_or(0, |opens_at| opens_at.timestamp_millis().max(0));
-        admission_args(call, settings, limit)
-            .arg(u8::from(settings.paused || unprepared))
-            .arg(self.room.map_or(-1, u64::cast_signed))
-            .arg(draw.map_or(0, |draw| draw.number))
-            .arg(opens_at)
+        [
+            settings.max_active.into(),
+            settings.admit_per_second.into(),
+            millis(settings.active_ttl).into(),
+            millis(settings.waiting_ttl).into(),
+            limit.into(),
+            (settings.paused || unprepared).into(),
+            self.room.map_or(-1, u64::cast_signed).into(),
+            draw.map_or(0, |draw| draw.number).into(),
+            opens_at.into(),
+        ]
     }
-}
-
-fn admission_args<'a>(call: Call<'a>, settings: &QueueSettings, limit: u32) -> Call<'a> {
-    call.arg(settings.max_active)
-        .arg(settings.admit_per_second)
-        .arg(millis(settings.active_ttl))
-        .arg(millis(settings.waiting_ttl))
-        .arg(limit)
 }
 
 /// Ends a draw's entries, if it is time; none if it is not.
@@ -293,7 +306,7 @@ pub(super) async fn restore(
     order: Option<u64>,
 ) -> Result<Option<Admissions>, StoreError> {
     let call = RESTORE.on(&terms.queue.keys).arg(claim.user.get()).arg(claim.place).arg(order.unwrap_or(0));
-    let mut reply = redis.run(terms.on(call, ENTER_LIMIT)).await?;
+    let mut reply = redis.run(call.arg(&terms.args(ENTER_LIMIT)[..])).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "UNOPENED" | "KNOWN" => Ok(None),
@@ -369,13 +382,15 @@ fn fate(queue: &Queue, text: &str) -> Option<(Claim, Fate)> {
 }
 
 pub(super) async fn check(
-    redis: &Redis,
+    calls: &QueueCalls,
     queue: &Queue,
     claim: &Claim,
     keep: Option<(ScheduleId, Duration)>,
 ) -> Result<Asked<Standing>, StoreError> {
     let (schedule, keep) = keep.map_or((0, 0), |(schedule, keep)| (schedule.get(), millis(keep)));
-    let reply = redis.run(claim_args(&CHECK, queue, claim).arg(keep).arg(schedule)).await?;
+    let shared = vec![millis(queue.settings.waiting_ttl).into()];
+    let own = vec![claim.user.get().into(), claim.place.into(), keep.into(), schedule.into()];
+    let reply = calls.check.call(Args { shared, own }).await?;
     asked(reply, |word, reply| match word {
         "ACTIVE" => Ok(Standing::Active { left: Duration::from_millis(reply.take()?) }),
         "WAITING" => Ok(Standing::Waiting),
@@ -397,8 +412,7 @@ pub(super) async fn leave(redis: &Redis, queue: &Queue, claim: &Claim) -> Result
 }
 
 pub(super) async fn complete(
-    redis: &Redis,
-    queue: &Queue,
+    calls: &QueueCalls,
     claim: &Claim,
     holdings: &Holdings,
 ) -> Result<Asked<Completion>, StoreError> {
@@ -406,10 +420,15 @@ pub(super) async fn complete(
         let ids: Vec<String> = schedules.iter().map(ScheduleId::to_string).collect();
         ids.join(" ")
     };
-    let call = COMPLETE.on(&queue.keys).arg(claim.user.get()).arg(claim.place);
-    let call = call.arg(list(&holdings.none_in)).arg(list(&holdings.some_in)).arg(millis(holdings.left));
-    let call = call.arg(holdings.only_if_held_in.map_or(0, ScheduleId::get));
-    let reply = redis.run(call).await?;
+    let own = vec![
+        claim.user.get().into(),
+        claim.place.into(),
+        list(&holdings.none_in).into(),
+        list(&holdings.some_in).into(),
+        millis(holdings.left).into(),
+        holdings.only_if_held_in.map_or(0, ScheduleId::get).into(),
+    ];
+    let reply = calls.complete.call(Args { shared: Vec::new(), own }).await?;
     asked(reply, |word, reply| match word {
         "COMPLETED" => Ok(Completion::Completed),
         "KEPT" => Ok(Completion::Kept),

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::incarnation::{Incarnation, field, texts};
 use super::keys::Keys;
 use super::pools::{Pools, Shared};
-use super::reply::Reply;
+use super::reply::{Reply, is_passing};
 use super::script::Call;
 use crate::store_error::StoreError;
 
@@ -215,13 +215,11 @@ fn leads_nowhere(error: &RedisError) -> bool {
 
 /// What a Redis says that is starting, failing over or full is for later; any other refusal is a fault of ours.
 fn store_error(error: RedisError) -> StoreError {
-    let passing = [Some("OOM"), Some("READONLY"), Some("BUSY"), Some("NOREPLICAS"), Some("MISCONF")];
     let unavailable = breaks_connection(&error)
         || error.is_timeout()
         || error.is_cluster_error()
         || matches!(error.kind(), ErrorKind::Io)
-        || passing.contains(&error.code())
-        || matches!(error.code(), Some("LOADING" | "MASTERDOWN" | "TRYAGAIN" | "CLUSTERDOWN"));
+        || is_passing(error.code());
     if unavailable {
         StoreError::Unavailable { store: "redis", source: error.into() }
     } else {

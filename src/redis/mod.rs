@@ -2,6 +2,7 @@
 //! scripts mean is the business of the rooms that call them.
 
 mod connection;
+mod gathered;
 mod incarnation;
 mod keys;
 mod pools;
@@ -9,6 +10,7 @@ mod reply;
 mod script;
 
 pub use connection::{ConnectError, Redis, RedisSettings};
+pub use gathered::{Arg, Args, Gathered};
 pub use keys::{Keys, QueueKeys, ScheduleKeys};
 pub use reply::Reply;
-pub use script::{Call, Script, millis};
+pub use script::{Call, EACH, Script, millis};

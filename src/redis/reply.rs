@@ -4,6 +4,13 @@ use redis::{FromRedisValue, Value};
 
 use crate::store_error::StoreError;
 
+/// Whether what Redis refuses by this code is for later.
+pub(super) fn is_passing(code: Option<&str>) -> bool {
+    let codes =
+        ["OOM", "READONLY", "BUSY", "NOREPLICAS", "MISCONF", "LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"];
+    code.is_some_and(|code| codes.contains(&code))
+}
+
 /// A script's reply, read from left to right.
 #[derive(Debug)]
 pub struct Reply {
@@ -35,6 +42,34 @@ impl Reply {
             rest.push(self.take()?);
         }
         Ok(rest)
+    }
+
+    /// The replies to so many calls, in their order. One that is no list of replies is everybody's.
+    pub(super) fn each(self, calls: usize) -> Vec<Result<Self, StoreError>> {
+        let Self { op, values } = self;
+        let values = values.as_slice();
+        let everybodys = !matches!(values.first(), Some(Value::Array(_)));
+        let reply = |call: usize| match values.get(call) {
+            _ if everybodys => Ok(Self::new(op, values.to_vec())),
+            Some(Value::Array(values)) => Self::new(op, values.clone()).unless_failed(),
+            _ => Err(Self::new(op, Vec::new()).unexpected("too few replies")),
+        };
+        (0..calls).map(reply).collect()
+    }
+
+    /// What a call of several says that failed by itself.
+    fn unless_failed(mut self) -> Result<Self, StoreError> {
+        match self.values.as_slice().first() {
+            Some(Value::BulkString(word)) if word == b"FAILED" => {}
+            _ => return Ok(self),
+        }
+        self.values.next();
+        let why: String = self.take()?;
+        Err(if is_passing(why.split(' ').next()) {
+            StoreError::Unavailable { store: "redis", source: why.into() }
+        } else {
+            self.unexpected(&why)
+        })
     }
 
     /// For a word that the caller does not know.

@@ -14,6 +14,9 @@ pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Put before scripts that take many calls at once.
+pub const EACH: &str = include_str!("../../lua/each.lua");
+
 /// A Lua script. Made once, in a `LazyLock`, so that its hash is computed once.
 #[derive(Debug)]
 pub struct Script {
@@ -32,6 +35,12 @@ impl Script {
     #[must_use]
     pub fn new(op: &'static str, sources: &[&str]) -> Self {
         Self { op, script: redis::Script::new(&sources.join("\n")) }
+    }
+
+    /// The name in metrics and errors.
+    #[must_use]
+    pub fn op(&self) -> &'static str {
+        self.op
     }
 
     /// Begins a call on these keys.
@@ -54,6 +63,10 @@ impl Call<'_> {
 
     pub(super) fn op(&self) -> &'static str {
         self.op
+    }
+
+    pub(super) fn add(&mut self, value: impl ToRedisArgs) {
+        self.invocation.arg(value);
     }
 
     /// By hash; a Redis that does not know the script is given it and asked again. The last argument of every script says

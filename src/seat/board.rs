@@ -12,12 +12,12 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::answers::{Known, Look};
 use super::plan::Plan;
-use super::store;
+use super::store::{self, MapCalls};
 use crate::http::success_body;
 use crate::ids::{ScheduleId, SeatId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::redis::ScheduleKeys;
+use crate::redis::{Redis, ScheduleKeys};
 use crate::store_error::StoreError;
 
 /// How old a list may be when it is answered; the contract allows 250 ms for another instance's change to show.
@@ -28,6 +28,7 @@ const FRESH_FOR: Duration = Duration::from_millis(150);
 pub(super) struct Board {
     pub(super) schedule: ScheduleId,
     pub(super) keys: ScheduleKeys,
+    pub(super) calls: MapCalls,
     plan: OnceCell<Arc<Plan>>,
     /// Counts this instance's own changes, so that its next answer shows them.
     changes: AtomicU64,
@@ -128,9 +129,11 @@ impl Drop for Changing<'_> {
 }
 
 impl Board {
-    pub(super) fn new(schedule: ScheduleId, keys: ScheduleKeys) -> Self {
+    pub(super) fn new(schedule: ScheduleId, redis: &Redis) -> Self {
+        let keys = redis.keys().schedule(schedule);
         Self {
             schedule,
+            calls: MapCalls::new(redis, &keys),
             keys,
             plan: OnceCell::new(),
             changes: AtomicU64::new(0),

@@ -106,7 +106,7 @@ impl Seats {
             return board.clone();
         }
         let board = self.boards.entry(schedule);
-        board.or_insert_with(|| Arc::new(Board::new(schedule, self.redis.keys().schedule(schedule)))).clone()
+        board.or_insert_with(|| Arc::new(Board::new(schedule, &self.redis))).clone()
     }
 
     /// What seats a schedule has.
@@ -152,7 +152,7 @@ impl Seats {
             return Ok(None);
         };
         let _changes = board.changing();
-        let hold = || store::hold(&self.redis, &board.keys, user, reservation, position, terms);
+        let hold = || store::hold(&board.calls, user, reservation, position, terms);
         self.on_map(&board, hold).await.map(Some)
     }
 
@@ -215,7 +215,7 @@ impl Seats {
         reservation: ReservationId,
     ) -> Result<Begun, StoreError> {
         let board = self.board(schedule);
-        let begin = || store::begin_payment(&self.redis, &board.keys, user, reservation);
+        let begin = || store::begin_payment(&board.calls, user, reservation);
         self.on_map(&board, begin).await
     }
 
@@ -228,7 +228,7 @@ impl Seats {
     ) -> Result<Finished, StoreError> {
         let board = self.board(schedule);
         let _changes = board.changing();
-        store::finish_payment(&self.redis, &board.keys, attempt, outcome).await
+        store::finish_payment(&board.calls, attempt, outcome).await
     }
 
     /// Frees the seat of a reservation that was refunded, unless it has passed to another since.

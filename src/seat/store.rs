@@ -11,7 +11,7 @@ use super::plan::{Plan, Seat};
 use crate::ids::{ReservationId, ScheduleId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::redis::{Redis, Reply, ScheduleKeys, Script, millis};
+use crate::redis::{Args, EACH, Gathered, Redis, Reply, ScheduleKeys, Script, millis};
 use crate::store_error::StoreError;
 
 pub(super) const MAP: &str = include_str!("../../lua/seat/map.lua");
@@ -23,7 +23,7 @@ static OPEN: LazyLock<Script> =
 static LOOK: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.look", &[MAP, include_str!("../../lua/seat/look.lua")]));
 static HOLD: LazyLock<Script> =
-    LazyLock::new(|| Script::new("seat.hold", &[MAP, include_str!("../../lua/seat/hold.lua")]));
+    LazyLock::new(|| Script::new("seat.hold", &[MAP, EACH, include_str!("../../lua/seat/hold.lua")]));
 static HOLD_MANY: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.hold_many", &[MAP, include_str!("../../lua/seat/hold_many.lua")]));
 static RELEASE: LazyLock<Script> =
@@ -33,9 +33,10 @@ static HELD: LazyLock<Script> =
 static FIND: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.find", &[MAP, include_str!("../../lua/seat/find.lua")]));
 static BEGIN_PAYMENT: LazyLock<Script> =
-    LazyLock::new(|| Script::new("seat.begin_payment", &[MAP, include_str!("../../lua/seat/begin_payment.lua")]));
-static FINISH_PAYMENT: LazyLock<Script> =
-    LazyLock::new(|| Script::new("seat.finish_payment", &[MAP, include_str!("../../lua/seat/finish_payment.lua")]));
+    LazyLock::new(|| Script::new("seat.begin_payment", &[MAP, EACH, include_str!("../../lua/seat/begin_payment.lua")]));
+static FINISH_PAYMENT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new("seat.finish_payment", &[MAP, EACH, include_str!("../../lua/seat/finish_payment.lua")])
+});
 static REFUND: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.refund", &[MAP, include_str!("../../lua/seat/refund.lua")]));
 static WHOSE: LazyLock<Script> =
@@ -48,6 +49,25 @@ const SWEEP_LIMIT: u32 = 256;
 
 /// How long an ended hold's record is kept, to say that it has lapsed.
 const PAST_RETENTION: Duration = Duration::from_hours(24);
+
+/// What is asked of a map so often that the calls are gathered.
+#[derive(Debug)]
+pub(super) struct MapCalls {
+    hold: Gathered,
+    begin_payment: Gathered,
+    finish_payment: Gathered,
+}
+
+impl MapCalls {
+    pub(super) fn new(redis: &Redis, keys: &ScheduleKeys) -> Self {
+        let gathered = |script| Gathered::new(redis.clone(), script, keys);
+        Self {
+            hold: gathered(&HOLD),
+            begin_payment: gathered(&BEGIN_PAYMENT),
+            finish_payment: gathered(&FINISH_PAYMENT),
+        }
+    }
+}
 
 /// The reply's word; none if the map is missing.
 pub(super) fn word(reply: &mut Reply) -> Result<Option<String>, StoreError> {
@@ -99,15 +119,15 @@ pub(super) async fn look(
 }
 
 pub(super) async fn hold(
-    redis: &Redis,
-    keys: &ScheduleKeys,
+    calls: &MapCalls,
     user: UserId,
     reservation: ReservationId,
     position: u32,
     terms: HoldTerms,
 ) -> Result<Option<Hold>, StoreError> {
-    let call = HOLD.on(keys).arg(user.get()).arg(reservation.get()).arg(position);
-    let mut reply = redis.run(call.arg(millis(terms.ttl)).arg(terms.most).arg(SWEEP_LIMIT)).await?;
+    let shared = vec![millis(terms.ttl).into(), terms.most.into(), SWEEP_LIMIT.into()];
+    let own = vec![user.get().into(), reservation.get().into(), position.into()];
+    let mut reply = calls.hold.call(Args { shared, own }).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
     match word.as_str() {
         "HELD" => Ok(Some(Hold::Held(reply.parse()?))),
@@ -215,12 +235,12 @@ pub(super) async fn held(redis: &Redis, keys: &ScheduleKeys, user: UserId) -> Re
 }
 
 pub(super) async fn begin_payment(
-    redis: &Redis,
-    keys: &ScheduleKeys,
+    calls: &MapCalls,
     user: UserId,
     reservation: ReservationId,
 ) -> Result<Option<Begun>, StoreError> {
-    let mut reply = redis.run(BEGIN_PAYMENT.on(keys).arg(user.get()).arg(reservation.get())).await?;
+    let own = vec![user.get().into(), reservation.get().into()];
+    let mut reply = calls.begin_payment.call(Args { shared: Vec::new(), own }).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
     match word.as_str() {
         "BEGUN" => Ok(Some(Begun::Begun { position: reply.parse()?, attempt: reply.take()? })),
@@ -234,8 +254,7 @@ pub(super) async fn begin_payment(
 }
 
 pub(super) async fn finish_payment(
-    redis: &Redis,
-    keys: &ScheduleKeys,
+    calls: &MapCalls,
     attempt: &Attempt,
     outcome: Outcome,
 ) -> Result<Finished, StoreError> {
@@ -245,9 +264,10 @@ pub(super) async fn finish_payment(
         Outcome::Aborted => "ABORTED",
         Outcome::SoldToAnother => "SOLD_TO_ANOTHER",
     };
-    let call = FINISH_PAYMENT.on(keys).arg(attempt.user.get()).arg(attempt.reservation.get());
-    let call = call.arg(attempt.position).arg(attempt.number).arg(outcome);
-    let mut reply = redis.run(call).await?;
+    let Attempt { reservation, user, position, number } = attempt;
+    let number = i64::from(*number).into();
+    let own = vec![user.get().into(), reservation.get().into(), (*position).into(), number, outcome.into()];
+    let mut reply = calls.finish_payment.call(Args { shared: Vec::new(), own }).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "SOLD" => Ok(Finished::Sold { left: reply.take()? }),

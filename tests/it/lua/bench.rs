@@ -38,7 +38,22 @@ impl Bench {
     /// Runs a script of the room; its reply begins with a word.
     pub async fn run(&self, name: &str, args: &[&str]) -> Vec<String> {
         let op = format!("{}.{name}", self.room);
-        let script = redis::Script::new(&source::joined(&op));
+        let reply = texts(self.invoke(&op, args).await);
+        self.said.lock().unwrap().entry(op).or_default().insert(reply[0].clone());
+        reply
+    }
+
+    /// Runs a script that takes many calls; what it replies to each.
+    pub async fn run_each(&self, name: &str, shared: &[&str], own: &[&[&str]]) -> Vec<Vec<String>> {
+        let args: Vec<&str> = shared.iter().chain(own.iter().copied().flatten()).copied().collect();
+        let Value::Array(replies) = self.invoke(&format!("{}.{name}", self.room), &args).await else {
+            panic!("no list of replies");
+        };
+        replies.into_iter().map(texts).collect()
+    }
+
+    async fn invoke(&self, op: &str, args: &[&str]) -> Value {
+        let script = redis::Script::new(&source::joined(op));
         let mut invocation = script.prepare_invoke();
         for (_, key) in &self.keys {
             invocation.key(key);
@@ -47,10 +62,7 @@ impl Bench {
             invocation.arg(*arg);
         }
         invocation.arg(self.incarnation.load(Ordering::Relaxed));
-        let reply: Value = invocation.invoke_async(&mut self.connection.clone()).await.unwrap();
-        let reply = texts(reply);
-        self.said.lock().unwrap().entry(op).or_default().insert(reply[0].clone());
-        reply
+        invocation.invoke_async(&mut self.connection.clone()).await.unwrap()
     }
 
     /// Asks Redis itself, as in `ZSCORE waiting 7`: the second word stands for the key.

@@ -7,6 +7,7 @@ mod admit;
 mod bench;
 mod crowd;
 mod draw;
+mod each;
 mod load;
 mod lost;
 mod many;

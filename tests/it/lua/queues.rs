@@ -89,7 +89,7 @@ impl QueueBench {
 
     /// With its entry number after whether it was issued.
     pub async fn enter_saying_entry(&self, user: u64) -> Vec<String> {
-        self.admitting("enter", &[user.to_string()], &[u8::from(self.draining).to_string()]).await
+        self.admitting("enter", &[], &[u8::from(self.draining).to_string(), user.to_string()]).await
     }
 
     /// Users who come one after another.
@@ -156,7 +156,7 @@ impl QueueBench {
     /// Keeps the token for a seat held in a schedule.
     pub async fn keep(&self, user: u64, place: u64, keep: u64, schedule: u64) -> Vec<String> {
         let [user, place, keep, schedule] = [user, place, keep, schedule].map(|number| number.to_string());
-        self.run("check", &[&user, &place, &self.waiting_ttl.to_string(), &keep, &schedule]).await
+        self.run("check", &[&self.waiting_ttl.to_string(), &user, &place, &keep, &schedule]).await
     }
 
     pub async fn leave(&self, user: u64, place: u64) -> Vec<String> {
@@ -239,11 +239,24 @@ impl QueueBench {
     }
 
     /// A script that lets in whom it may.
-    async fn admitting(&self, script: &str, before: &[String], after: &[String]) -> Vec<String> {
+    /// Users who come in one call of the script.
+    pub async fn enter_together(&self, users: &[u64]) -> Vec<Vec<String>> {
+        let shared: Vec<String> = self.terms().into_iter().chain([u8::from(self.draining).to_string()]).collect();
+        let shared: Vec<&str> = shared.iter().map(String::as_str).collect();
+        let users: Vec<String> = users.iter().map(u64::to_string).collect();
+        let own: Vec<[&str; 1]> = users.iter().map(|user| [user.as_str()]).collect();
+        let own: Vec<&[&str]> = own.iter().map(<[&str; 1]>::as_slice).collect();
+        self.run_each("enter", &shared, &own).await
+    }
+
+    fn terms(&self) -> Vec<String> {
         let numbers = [self.cap, self.rate, self.active_ttl, self.waiting_ttl, self.limit, u64::from(self.paused)];
         let terms = numbers.iter().map(ToString::to_string);
-        let terms = terms.chain([self.stock.to_string(), self.draw.0.to_string(), self.draw.1.to_string()]);
-        let args: Vec<String> = before.iter().cloned().chain(terms).chain(after.iter().cloned()).collect();
+        terms.chain([self.stock.to_string(), self.draw.0.to_string(), self.draw.1.to_string()]).collect()
+    }
+
+    async fn admitting(&self, script: &str, before: &[String], after: &[String]) -> Vec<String> {
+        let args: Vec<String> = before.iter().cloned().chain(self.terms()).chain(after.iter().cloned()).collect();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.run(script, &args).await
     }

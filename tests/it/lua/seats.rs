@@ -63,7 +63,7 @@ impl SeatBench {
     }
 
     pub async fn hold(&self, user: u64, reservation: u64, position: u64) -> Vec<String> {
-        let numbers = [user, reservation, position, self.hold_ttl, self.most, self.limit];
+        let numbers = [self.hold_ttl, self.most, self.limit, user, reservation, position];
         let args = numbers.map(|number| number.to_string());
         self.run("hold", &args.each_ref().map(String::as_str)).await
     }

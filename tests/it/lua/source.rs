@@ -13,7 +13,7 @@ pub struct Source {
 }
 
 /// What is put before others, and is no script of its own.
-const OPENINGS: [&str; 3] = ["queue.token", "queue.admit", "seat.map"];
+const OPENINGS: [&str; 4] = ["each", "queue.token", "queue.admit", "seat.map"];
 
 /// A path within the repository.
 pub fn repository(path: &str) -> PathBuf {
@@ -57,7 +57,10 @@ pub fn named(op: &str) -> Source {
 /// The openings of a script, in order.
 pub fn openings(op: &str) -> &'static [&'static str] {
     match op {
-        "queue.enter" | "queue.promote" | "queue.restore" | "queue.close_draw" => &["queue.token", "queue.admit"],
+        "queue.enter" => &["queue.token", "queue.admit", "each"],
+        "queue.check" | "queue.complete" => &["queue.token", "each"],
+        "seat.hold" | "seat.begin_payment" | "seat.finish_payment" => &["seat.map", "each"],
+        "queue.promote" | "queue.restore" | "queue.close_draw" => &["queue.token", "queue.admit"],
         _ if op.starts_with("queue.") => &["queue.token"],
         _ => &["seat.map"],
     }
