@@ -7,6 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
@@ -39,6 +40,8 @@ pub struct Bounds {
     pub size: usize,
     /// Jobs that may wait for the next; more are refused.
     pub waiting: usize,
+    /// The longest that a job may wait for its batch to begin.
+    pub patience: Duration,
 }
 
 /// Why there is no answer.
@@ -47,6 +50,9 @@ pub enum NotDone {
     /// Too many wait already. It was certainly not begun.
     #[error("too many requests wait for the next batch")]
     Full,
+    /// Its batch did not begin in time. It was certainly not begun.
+    #[error("the next batch did not begin in time")]
+    Late,
     /// The batch ended without an answer. What it has done is not known.
     #[error("the batch ended without an answer")]
     Lost,
@@ -70,13 +76,16 @@ struct State<W: Work> {
 
 struct Waiting<W: Work> {
     job: W::Job,
-    answer: oneshot::Sender<W::Answer>,
+    since: Instant,
+    answer: Answer<W>,
 }
+
+type Answer<W> = oneshot::Sender<Result<<W as Work>::Answer, NotDone>>;
 
 /// A batch to be run, and who waits for it.
 struct Batch<W: Work> {
     jobs: Vec<W::Job>,
-    answers: Vec<oneshot::Sender<W::Answer>>,
+    answers: Vec<Answer<W>>,
     keys: Vec<W::Key>,
 }
 
@@ -96,13 +105,13 @@ impl<W: Work> Batcher<W> {
             if state.waiting.len() >= self.0.bounds.waiting {
                 return Err(NotDone::Full);
             }
-            state.waiting.push_back(Waiting { job, answer });
+            state.waiting.push_back(Waiting { job, since: Instant::now(), answer });
             if state.lanes < self.0.bounds.lanes {
                 state.lanes += 1;
                 tokio::spawn(Arc::clone(&self.0).run_lane());
             }
         }
-        answered.await.map_err(|_| NotDone::Lost)
+        answered.await.unwrap_or(Err(NotDone::Lost))
     }
 }
 
@@ -121,14 +130,14 @@ impl<W: Work> Shared<W> {
             self.release(&keys);
             for (answer, done) in answers.into_iter().zip(done) {
                 // Who has gone away does not want it.
-                let _ = answer.send(done);
+                let _ = answer.send(Ok(done));
             }
         }
     }
 
     fn next_batch(&self) -> Option<Batch<W>> {
         let mut state = self.state();
-        let batch = state.take(self.bounds.size);
+        let batch = state.take(self.bounds);
         if batch.is_none() {
             state.lanes -= 1;
         }
@@ -144,24 +153,35 @@ impl<W: Work> Shared<W> {
 }
 
 impl<W: Work> State<W> {
-    /// The first that wait, but for those that share a key with one under way: they stay for a later batch.
-    fn take(&mut self, size: usize) -> Option<Batch<W>> {
+    /// The first that wait, but for those that share a key with one under way: they stay for a later batch. Who has gone
+    /// away, or has waited too long, is not begun.
+    fn take(&mut self, bounds: Bounds) -> Option<Batch<W>> {
         let mut batch = Batch { jobs: Vec::new(), answers: Vec::new(), keys: Vec::new() };
         let mut stay = VecDeque::new();
-        while batch.jobs.len() < size
-            && let Some(Waiting { job, answer }) = self.waiting.pop_front()
+        while batch.jobs.len() < bounds.size
+            && let Some(waiting) = self.waiting.pop_front()
         {
-            if W::keys(&job).into_iter().any(|key| self.busy.contains(&key)) {
-                stay.push_back(Waiting { job, answer });
+            if waiting.answer.is_closed() {
                 continue;
             }
+            if waiting.since.elapsed() > bounds.patience {
+                let _ = waiting.answer.send(Err(NotDone::Late));
+                continue;
+            }
+            if W::keys(&waiting.job).into_iter().any(|key| self.busy.contains(&key)) {
+                stay.push_back(waiting);
+                continue;
+            }
+            let Waiting { job, answer, .. } = waiting;
             self.busy.extend(W::keys(&job));
             batch.keys.extend(W::keys(&job));
             batch.jobs.push(job);
             batch.answers.push(answer);
         }
-        stay.append(&mut self.waiting);
-        self.waiting = stay;
+        if !stay.is_empty() {
+            stay.append(&mut self.waiting);
+            self.waiting = stay;
+        }
         (!batch.jobs.is_empty()).then_some(batch)
     }
 }
@@ -180,8 +200,6 @@ impl<W: Work> std::fmt::Debug for Batcher<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::sync::Semaphore;
     use tokio::task::yield_now;
 
@@ -215,6 +233,8 @@ mod tests {
         }
     }
 
+    const PATIENCE: Duration = Duration::from_millis(200);
+
     struct Bench {
         batcher: Batcher<Recorder>,
         go: Arc<Semaphore>,
@@ -224,7 +244,7 @@ mod tests {
     fn bench(lanes: usize, size: usize, waiting: usize) -> Bench {
         let (go, batches) = (Arc::new(Semaphore::new(0)), Arc::default());
         let work = Recorder { go: Arc::clone(&go), batches: Arc::clone(&batches) };
-        Bench { batcher: Batcher::new(work, Bounds { lanes, size, waiting }), go, batches }
+        Bench { batcher: Batcher::new(work, Bounds { lanes, size, waiting, patience: PATIENCE }), go, batches }
     }
 
     impl Bench {
@@ -317,6 +337,30 @@ mod tests {
         bench.go.add_permits(2);
         assert_eq!(all(rest).await, [Ok(Ok(2)), Ok(Ok(3))]);
         assert_eq!(bench.batches(), [vec![1], vec![2, 3]]);
+    }
+
+    #[tokio::test]
+    async fn who_has_gone_away_or_has_waited_too_long_is_not_begun() {
+        let bench = bench(1, 8, 100);
+        let first = bench.submit([1]);
+        bench.settle().await;
+        let rest = bench.submit([2, 3]);
+        bench.settle().await;
+        rest[0].abort();
+        bench.settle().await;
+        bench.go.add_permits(2);
+        assert_eq!(all(first).await, [Ok(Ok(1))]);
+        bench.settle().await;
+        assert_eq!(bench.batches(), [vec![1], vec![3]]);
+
+        let first = bench.submit([4]);
+        bench.settle().await;
+        let late = bench.submit([5]);
+        tokio::time::sleep(PATIENCE * 2).await;
+        bench.go.add_permits(1);
+        assert_eq!(all(first).await, [Ok(Ok(4))]);
+        assert_eq!(all(late).await, [Err(NotDone::Late)]);
+        assert_eq!(bench.batches()[2..], [vec![4]]);
     }
 
     #[tokio::test]

@@ -83,6 +83,12 @@ impl Redis {
         &self.0.keys
     }
 
+    /// The longest that a call may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
     /// Runs a script. Bounded by the time-out; a failure leaves it unknown whether it ran.
     pub async fn run(&self, call: Call<'_>) -> Result<Reply, StoreError> {
         let op = call.op();

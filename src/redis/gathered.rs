@@ -9,9 +9,14 @@ use super::script::Script;
 use crate::batch::{Batcher, Bounds, NotDone, Work};
 use crate::store_error::StoreError;
 
-/// One at a time: while it is under way the next one gathers. No script takes much longer than a millisecond for a whole
-/// batch, so that it keeps nobody else waiting. More than may wait are never there: fewer requests may be in flight.
-const BOUNDS: Bounds = Bounds { lanes: 1, size: 128, waiting: 65_536 };
+/// One batch at a time: while it is under way the next one gathers.
+const LANES: usize = 1;
+
+/// No script takes much longer than a millisecond for a whole batch, so that it keeps nobody else waiting.
+const SIZE: usize = 128;
+
+/// Seldom are so many there: fewer requests may be in flight.
+const WAITING: usize = 16_384;
 
 /// A script that takes many calls at once, on its keys.
 #[derive(Debug, Clone)]
@@ -47,8 +52,9 @@ impl Gathered {
     /// Nothing is asked yet.
     #[must_use]
     pub fn new(redis: Redis, script: &'static Script, keys: impl AsRef<[String]>) -> Self {
+        let bounds = Bounds { lanes: LANES, size: SIZE, waiting: WAITING, patience: redis.timeout() };
         let keys = keys.as_ref().to_vec();
-        Self(Batcher::new(Calls { redis, script, keys }, BOUNDS))
+        Self(Batcher::new(Calls { redis, script, keys }, bounds))
     }
 
     /// Calls the script. Bounded by Redis' time-out, once for the batch under way and once for its own; a failure leaves it

@@ -8,6 +8,7 @@ mod api;
 mod audit;
 mod dev;
 mod gate;
+mod gathered;
 mod journey;
 mod lost;
 mod lua;
