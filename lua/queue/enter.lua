@@ -44,13 +44,16 @@ end)
 terms.limit = terms.limit + #entered - 1
 local report = admit(now_us, terms)
 local some_early = redis.call('ZCARD', early) > 0
+
+local function answer(it)
+  local entry = some_early and redis.call('ZSCORE', early, it.user)
+  local word = (entry or redis.call('ZSCORE', waiting, it.user)) and 'WAITING' or 'ACTIVE'
+  local expired, abandoned, waits = it.expired + report.expired, it.abandoned + report.abandoned, report.waits
+  report = { expired = 0, abandoned = 0, waits = {} }
+  return { word, it.place, it.issued, entry or '0', expired, abandoned, unpack(waits) }
+end
+
 for i, it in ipairs(entered) do
-  if it.place then
-    local entry = some_early and redis.call('ZSCORE', early, it.user)
-    local word = (entry or redis.call('ZSCORE', waiting, it.user)) and 'WAITING' or 'ACTIVE'
-    entered[i] = { word, it.place, it.issued, entry or '0', it.expired + report.expired, it.abandoned + report.abandoned,
-      unpack(report.waits) }
-    report = { expired = 0, abandoned = 0, waits = {} }
-  end
+  if it.place then entered[i] = answer(it) end
 end
 return entered

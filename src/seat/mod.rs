@@ -45,7 +45,7 @@ const OUTRUN_PAUSE: Duration = Duration::from_millis(20);
 /// Longer than anything that is well can be under way: waiting for a connection and for the statement are bounded at less
 /// than 2 s each. A payment of this age is looked into; a map that was built again knows after this time all that was
 /// under way before.
-pub const UNDER_WAY: Duration = Duration::from_secs(5);
+pub const UNDER_WAY: Duration = Duration::from_secs(8);
 
 /// The seats of all schedules.
 #[derive(Debug)]

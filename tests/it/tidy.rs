@@ -17,7 +17,27 @@ fn every_script_says_what_it_is_for_takes_and_returns() {
         let header = script.header();
         let part = |name: &str| header.iter().any(|line| line.starts_with(&format!(" {name}: ")));
         assert!(part("KEYS") && part("Returns"), "{} does not say its KEYS or what it returns", script.op);
-        assert_eq!(part("ARGV"), script.code().contains("ARGV"), "{}: ARGV said and used", script.op);
+        let code = script.code();
+        let takes = code.contains("ARGV") || code.contains("each(");
+        assert_eq!(part("ARGV"), takes, "{}: ARGV said and used", script.op);
+    }
+}
+
+#[test]
+fn a_script_that_takes_many_calls_says_how_many_arguments_each_has() {
+    for script in source::scripts().into_iter().filter(|script| source::openings(&script.op).contains(&"each")) {
+        let code = script.code();
+        let (_, call) = code.split_once("each(").unwrap();
+        let (numbers, rest) = call.split_once(", function(").unwrap();
+        let [shared, own] = numbers.split(", ").map(|number| number.parse().unwrap()).collect::<Vec<usize>>()[..]
+        else {
+            panic!("{}: each({numbers}", script.op);
+        };
+        let parameters = rest.split(')').next().unwrap().split(", ").count();
+        assert_eq!(own, parameters, "{}: arguments of a call", script.op);
+        let header = script.header().concat();
+        assert!(header.contains("many calls") && header.contains("of each call: "), "{}", script.op);
+        assert_eq!(shared > 0, code.contains(&format!("ARGV[{shared}]")), "{}: shared arguments", script.op);
     }
 }
 
@@ -62,7 +82,7 @@ fn returned_words(script: &Source) -> BTreeSet<String> {
 
 /// What `word` can be: the choice it is given, or any standing, of a token without a record too.
 fn words_of_variable(code: &str) -> BTreeSet<String> {
-    let choice = code.lines().find(|line| line.starts_with("local word = "));
+    let choice = code.lines().find(|line| line.trim_start().starts_with("local word = "));
     if let Some(choice) = choice {
         return capitals(choice.split_once(" and ").unwrap().1);
     }
@@ -144,7 +164,7 @@ fn the_program_joins_the_scripts_as_the_tests_do() {
         let store = ["store", "audit"].map(|file| source::repository(&format!("src/{room}/{file}.rs")));
         let store: String = store.into_iter().filter_map(|file| fs::read_to_string(file).ok()).collect();
         let openings =
-            source::openings(&script.op).iter().map(|opening| opening.split_once('.').unwrap().1.to_uppercase());
+            source::openings(&script.op).iter().map(|opening| opening.rsplit('.').next().unwrap().to_uppercase());
         let file = format!("include_str!(\"../../lua/{room}/{name}.lua\")");
         let parts: Vec<String> = openings.chain([file]).collect();
         let joined = format!("Script::new(\"{}\", &[{}])", script.op, parts.join(", "));
