@@ -42,8 +42,9 @@ const LOAD_TRIES: u32 = 8;
 /// outrun each other would do so again.
 const OUTRUN_PAUSE: Duration = Duration::from_millis(20);
 
-/// Longer than anything that is well can be under way: waiting for a connection and for the statement are bounded at less
-/// than 2 s each. A payment of this age is looked into; a map that was built again knows after this time all that was
+/// Longer than anything that is well can be under way: waiting for a batch is bounded at 1 s; waiting for a connection and
+/// for the statement, once for the batch, should that fail once alone, and once for a tombstone, at 2 s each. A payment of
+/// this age is looked into; a map that was built again knows after this time all that was
 /// under way before.
 pub const UNDER_WAY: Duration = Duration::from_secs(8);
 
