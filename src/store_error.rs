@@ -2,6 +2,7 @@
 //! error of this kind.
 
 use std::error::Error;
+use std::sync::Arc;
 
 /// A store failed. In either case nothing is known of what it did: callers must be safe to repeat.
 #[derive(Debug, thiserror::Error)]
@@ -24,4 +25,19 @@ pub enum StoreError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+}
+
+impl StoreError {
+    /// The same failure for each of those whom it concerns.
+    pub fn repeat(self) -> impl Iterator<Item = Self> {
+        let (is_passing, store, source) = match self {
+            Self::Unavailable { store, source } => (true, store, source),
+            Self::Unexpected { store, source } => (false, store, source),
+        };
+        let source: Arc<dyn Error + Send + Sync> = source.into();
+        std::iter::repeat_with(move || {
+            let source = Box::new(Arc::clone(&source));
+            if is_passing { Self::Unavailable { store, source } } else { Self::Unexpected { store, source } }
+        })
+    }
 }
