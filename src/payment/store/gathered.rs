@@ -9,7 +9,8 @@ use crate::postgres::Postgres;
 /// no decision is left out, and nothing was written for it: somebody else has the wallet locked, or something is in the way
 /// (a row of the same reservation, a live one of the seat), of which `take` finds out what it means.
 ///
-/// Wallets are not waited for, so one that is held up holds up nobody else.
+/// Wallets are not waited for, so one that is held up holds up nobody else. Prices are looked up rather than joined: a plan
+/// that was made while there were few seats would read all of them for every set until the statistics are renewed.
 pub(in crate::payment) async fn pay_gathered(
     postgres: &Postgres,
     purchases: &[Purchase],
@@ -19,10 +20,9 @@ pub(in crate::payment) async fn pay_gathered(
     let queues: Vec<i32> = purchases.iter().map(|purchase| purchase.token.queue.0).collect();
     let write = sqlx::query!(
         "WITH asked AS MATERIALIZED (
-             SELECT asked.*, seat.price
+             SELECT asked.*, (SELECT price FROM concert_seat WHERE id = asked.seat_id)
              FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::integer[], $6::bigint[])
                  WITH ORDINALITY AS asked (id, user_id, seat_id, attempt, queue_id, place, turn)
-             JOIN concert_seat seat ON seat.id = asked.seat_id
          ), wallet AS MATERIALIZED (
              SELECT user_id, balance FROM user_wallet WHERE user_id = ANY ($2) FOR NO KEY UPDATE SKIP LOCKED
          ), confirmed AS (
@@ -45,7 +45,7 @@ pub(in crate::payment) async fn pay_gathered(
              SELECT paid.user_id, 'PAYMENT', -paid.amount, debit.balance, paid.id
              FROM paid JOIN debit ON debit.id = paid.reservation_id
          )
-         SELECT asked.turn AS \"turn!\", paid.id AS \"payment?\", asked.price AS \"price!\",
+         SELECT asked.turn AS \"turn!\", paid.id AS \"payment?\", paid.amount AS \"amount?\",
                 coalesce(wallet.balance < asked.price, false) AS \"is_refused!\"
          FROM asked
          LEFT JOIN paid ON paid.reservation_id = asked.id
@@ -61,7 +61,7 @@ pub(in crate::payment) async fn pay_gathered(
     let mut decisions = vec![None; purchases.len()];
     for row in postgres.timed("payment.pay", write).await? {
         let decision = match row.payment {
-            Some(id) => Decision::Paid(Paid { id: id.try_into().map_err(no_id)?, taken: Some(Won(row.price)) }),
+            Some(id) => Decision::Paid(Paid { id: id.try_into().map_err(no_id)?, taken: row.amount.map(Won) }),
             None if row.is_refused => Decision::Refused,
             None => continue,
         };
