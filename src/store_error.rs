@@ -28,23 +28,16 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// The same for each of so many that asked together.
-    #[must_use]
-    pub fn of_each<T>(self, many: usize) -> Vec<Result<T, Self>> {
-        let (is_unavailable, store, source) = match self {
+    /// The same failure for each of those whom it concerns.
+    pub fn repeat(self) -> impl Iterator<Item = Self> {
+        let (is_passing, store, source) = match self {
             Self::Unavailable { store, source } => (true, store, source),
             Self::Unexpected { store, source } => (false, store, source),
         };
-        let source = Together(source.into());
-        let each = |source: Together| {
-            let source = source.into();
-            if is_unavailable { Self::Unavailable { store, source } } else { Self::Unexpected { store, source } }
-        };
-        (0..many).map(|_| Err(each(source.clone()))).collect()
+        let source: Arc<dyn Error + Send + Sync> = source.into();
+        std::iter::repeat_with(move || {
+            let source = Box::new(Arc::clone(&source));
+            if is_passing { Self::Unavailable { store, source } } else { Self::Unexpected { store, source } }
+        })
     }
 }
-
-/// A cause that several have in common.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error(transparent)]
-struct Together(Arc<dyn Error + Send + Sync>);

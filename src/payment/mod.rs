@@ -1,12 +1,13 @@
 //! Payments: the only place where seats and money meet. Owns the tables `reservation` and `payment_history`.
 //!
 //! hold → `seat.begin_payment` (nobody can take the seat while money moves) → one statement in Postgres, which alone
-//! decides → `seat.finish_payment`, which follows. Each step is fenced by the reservation id: it is the key of the
+//! decides, for many at once → `seat.finish_payment`, which follows. Each step is fenced by the reservation id: it is the key of the
 //! reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where. And by the attempt's number:
 //! an attempt of which nobody knows whether it will still arrive is stopped by a tombstone, and the next one may pass.
 
 mod batch;
 mod control;
+mod gathered;
 mod history;
 mod http;
 mod reconcile;
@@ -31,7 +32,8 @@ use crate::queue::{Completion, Holdings, Presented, Queues, Standing};
 use crate::reservation::ReservationIds;
 use crate::seat::{Attempt, Begun, Finished, Outcome, Seats};
 use crate::store_error::StoreError;
-use store::{Decision, PayFailure, Record};
+use gathered::Purchases;
+use store::{Decision, PayFailure, Purchase, Record};
 
 /// Payments, and what they need.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub struct Payments {
     queues: Arc<Queues>,
     seats: Arc<Seats>,
     ids: Arc<ReservationIds>,
+    purchases: Purchases,
     tasks: TaskTracker,
 }
 
@@ -116,7 +119,8 @@ impl Payments {
         ids: Arc<ReservationIds>,
         tasks: TaskTracker,
     ) -> Self {
-        Self { postgres, concerts, queues, seats, ids, tasks }
+        let purchases = Purchases::new(postgres.clone());
+        Self { postgres, concerts, queues, seats, ids, purchases, tasks }
     }
 
     /// Pays for a reservation, in a task of its own: a client that goes away does not stop half-way. Under a key, the answer
@@ -253,7 +257,12 @@ impl Payments {
         {
             return Ok(Carried::Ended(Outcome::Refused, error.into()));
         }
-        let decision = match store::pay(&self.postgres, attempt, seat.id, &presented.claim, claim).await {
+        let purchase = Purchase { attempt: *attempt, seat: seat.id, token: presented.claim };
+        let decided = match claim {
+            None => self.purchases.pay(purchase).await,
+            Some(claim) => store::pay_once(&self.postgres, &purchase, claim).await,
+        };
+        let decision = match decided {
             Ok(Decision::Paid(paid)) => return Ok(Carried::Paid(paid)),
             Ok(Decision::KeyInUse) => return Ok(Carried::Ended(Outcome::Refused, PayError::KeyInUse)),
             Err(PayFailure::NothingHappened(error)) => return Ok(Carried::Ended(Outcome::Refused, error.into())),

@@ -18,6 +18,7 @@ pub use connections::Connections;
 pub use gate::unrefused;
 pub use transaction::Transaction;
 
+use crate::batch::{Bounds, NotDone};
 use crate::store_error::StoreError;
 use gate::Gate;
 
@@ -29,6 +30,12 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 
 /// How long connecting may take, whoever waits for it: hashing a password costs a busy machine time.
 const CONNECTING: Duration = Duration::from_secs(3);
+
+/// Sets of one kind under way at once: while one waits for the disk, the next is carried out.
+const LANES: usize = 2;
+
+/// What one set decides. Larger ones cost no less each, and let those that wait for them wait longer.
+const SET: usize = 64;
 
 /// Where Postgres is and how much may be asked of it.
 #[derive(Debug, Clone)]
@@ -66,6 +73,8 @@ pub enum ConnectError {
 pub struct Postgres {
     connections: Connections,
     gate: Arc<Gate>,
+    /// Statements that may be under way, those that wait included.
+    places: u32,
     timeout: Duration,
 }
 
@@ -86,9 +95,9 @@ impl Postgres {
         // The first statements find a connection made; the others are made as they are needed.
         let made = tokio::time::timeout(FIRST_CONNECTION, pool.acquire()).await;
         made.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into()))).map_err(ConnectError::Unreachable)?;
-        let gate = Arc::new(Gate::new(settings.connections.saturating_add(settings.queue)));
+        let places = settings.connections.saturating_add(settings.queue);
         let timeout = settings.timeout;
-        Ok(Self { connections: Connections::new(pool, timeout), gate, timeout })
+        Ok(Self { connections: Connections::new(pool, timeout), gate: Arc::new(Gate::new(places)), places, timeout })
     }
 
     /// Brings the schema up to date, however long that takes. Any number may run it at once: one does the work.
@@ -143,6 +152,13 @@ impl Postgres {
         answer.map(|answer| answer.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into()))))
     }
 
+    /// How what one statement decides for many is gathered. As many may wait for their set as statements for a connection.
+    #[must_use]
+    pub fn sets(&self) -> Bounds {
+        let waiting = usize::try_from(self.places).unwrap_or(usize::MAX);
+        Bounds { lanes: LANES, size: SET, waiting, patience: self.timeout }
+    }
+
     /// A connection that all of this program's statements leave alone, in a transaction that sees one instant, changes
     /// nothing, and may take so long for each statement.
     pub async fn snapshot(&self, limit: Duration) -> Result<PgConnection, sqlx::Error> {
@@ -193,6 +209,35 @@ fn connect_options(settings: &PostgresSettings) -> Result<PgConnectOptions, Conn
 #[must_use]
 pub fn broken_constraint(error: &sqlx::Error) -> Option<&str> {
     error.as_database_error().and_then(|error| error.constraint())
+}
+
+/// Whether what failed was certainly not carried out. An error that Postgres itself reports has rolled back, but for being
+/// shut down, where its last word may be cut short.
+#[must_use]
+pub fn rolled_back(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Database(error) => !error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
+}
+
+/// Whether a set failed in a way that may be one member's fault: then it was rolled back, and each is decided by itself.
+#[must_use]
+pub fn may_be_a_members(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && rolled_back(error)
+}
+
+/// What became of a job that its set has not answered. One that was refused counts as a statement that was.
+#[must_use]
+pub fn not_decided(why: NotDone) -> StoreError {
+    match why {
+        NotDone::Full | NotDone::Late => {
+            metrics::counter!("postgres_refused_total").increment(1);
+            sqlx::Error::PoolTimedOut.into()
+        }
+        NotDone::Lost => StoreError::Unexpected { store: "postgres", source: why.into() },
+    }
 }
 
 /// Postgres refuses for now: shutting down, out of connections or resources, a time-out of its own (a transaction's too),

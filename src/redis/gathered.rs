@@ -88,7 +88,7 @@ impl Work for Calls {
         }
         match self.redis.run(call).await {
             Ok(reply) => reply.each(jobs.len()),
-            Err(error) => error.of_each(jobs.len()),
+            Err(error) => error.repeat().take(jobs.len()).map(Err).collect(),
         }
     }
 }

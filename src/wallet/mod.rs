@@ -1,6 +1,7 @@
 //! Wallets: a balance a user, and the ledger that explains it to the last won. Owns the tables `user_wallet` and
 //! `wallet_ledger`; a balance changes only in one statement with the entry that says why.
 
+mod gathered;
 mod http;
 mod store;
 
@@ -16,11 +17,13 @@ use crate::ids::{PaymentId, TransactionId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
 use crate::store_error::StoreError;
+use gathered::Charges;
 
 /// All wallets.
 #[derive(Debug, Clone)]
 pub struct Wallets {
     postgres: Postgres,
+    charges: Charges,
 }
 
 /// Why nothing was charged.
@@ -58,7 +61,7 @@ impl Wallets {
     /// Asks nobody yet.
     #[must_use]
     pub fn new(postgres: Postgres) -> Arc<Self> {
-        Arc::new(Self { postgres })
+        Arc::new(Self { charges: Charges::new(postgres.clone()), postgres })
     }
 
     /// The balance; 0 for a user that never charged.
@@ -76,7 +79,7 @@ impl Wallets {
     /// Adds to the balance; returns the new one. Under a key, the answer is stored with it.
     pub async fn charge(&self, user: UserId, amount: Won, claim: Option<&Claim>) -> Result<Won, ChargeError> {
         let charged = match claim {
-            None => store::charge(&self.postgres, user, amount).await?,
+            None => self.charges.charge(user, amount).await?,
             Some(claim) => store::charge_once(&self.postgres, claim, user, amount).await?,
         };
         charged.ok_or(ChargeError::BalanceLimit)

@@ -64,8 +64,7 @@ fn columns(orders: &[Order]) -> (Vec<i64>, Vec<i64>, Vec<i32>) {
 /// What `take` does, for all or for none. Where fewer could be confirmed than were asked for (a tombstone, or a row that was
 /// there before), the debit asks for a balance that the wallet's own CHECK refuses, which undoes the others.
 ///
-/// Reservations are locked in the order of their seats, and the wallet last: batches never wait for each other in a circle,
-/// neither for a reservation nor for a seat.
+/// Of those of one user, the first has the wallet.
 async fn take_many(
     executor: impl PgExecutor<'_>,
     user: UserId,
@@ -79,8 +78,9 @@ async fn take_many(
              FROM unnest($1::bigint[], $2::bigint[], $3::integer[]) AS asked (id, seat_id, attempt)
              JOIN concert_seat seat ON seat.id = asked.seat_id
          ), bill AS (
-             SELECT FROM user_wallet wallet
+             SELECT wallet.user_id FROM user_wallet wallet
              WHERE wallet.user_id = $4 AND wallet.balance >= (SELECT sum(price) FROM asked)
+             FOR NO KEY UPDATE
          ), confirmed AS (
              INSERT INTO reservation AS had (id, user_id, concert_seat_id, status, price, attempt)
              SELECT asked.id, $4, asked.seat_id, 'CONFIRMED', asked.price, asked.attempt FROM asked, bill

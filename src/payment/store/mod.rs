@@ -1,18 +1,24 @@
 //! The payments' only SQL.
+//!
+//! One order of locks for all that moves money: wallets first, then reservations, these in the order of their seats. Whoever
+//! waits for a reservation or a seat may have a wallet, and nobody who has one of those waits for a wallet; so nobody ever
+//! waits in a circle.
 
 mod batch;
+mod gathered;
 
 use chrono::NaiveDate;
 use sqlx::PgExecutor;
 
 pub(super) use batch::{Found, Order, abort_many, find_many, pay_many};
+pub(super) use gathered::pay_gathered;
 
 use super::{Paid, Past, http};
 use crate::http::Page;
 use crate::idempotency::Claim;
 use crate::ids::{NotAnId, PaymentId, ReservationId, ScheduleId, SeatId, UserId};
 use crate::money::Won;
-use crate::postgres::{Postgres, broken_constraint};
+use crate::postgres::{Postgres, broken_constraint, rolled_back};
 use crate::queue;
 use crate::seat::Attempt;
 use crate::store_error::StoreError;
@@ -50,19 +56,26 @@ pub(super) struct Record {
     pub(super) payment: Option<PaymentId>,
 }
 
-/// The payment: by itself one statement and so one transaction and one round trip; under a key, one transaction with the
-/// answer.
-pub(super) async fn pay(
+/// One payment of those that are gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Purchase {
+    pub(super) attempt: Attempt,
+    pub(super) seat: SeatId,
+    pub(super) token: queue::Claim,
+}
+
+/// The payment by itself: one statement and so one transaction and one round trip.
+pub(super) async fn pay(postgres: &Postgres, purchase: &Purchase) -> Result<Decision<Paid>, PayFailure> {
+    decided(postgres.timed("payment.pay_alone", take(postgres.pool(), purchase)).await)
+}
+
+/// The payment under a key: one transaction with the answer.
+pub(super) async fn pay_once(
     postgres: &Postgres,
-    attempt: &Attempt,
-    seat: SeatId,
-    token: &queue::Claim,
-    claim: Option<&Claim>,
+    purchase: &Purchase,
+    claim: &Claim,
 ) -> Result<Decision<Paid>, PayFailure> {
-    decided(match claim {
-        None => postgres.timed("payment.pay", take(postgres.pool(), attempt, seat, token)).await,
-        Some(claim) => postgres.timed("payment.pay_once", take_once(claim, attempt, seat, token)).await,
-    })
+    decided(postgres.timed("payment.pay_once", take_once(claim, purchase)).await)
 }
 
 /// What an error says of what was decided.
@@ -76,14 +89,9 @@ fn decided<T>(decision: Result<Decision<T>, sqlx::Error>) -> Result<Decision<T>,
 }
 
 /// What is not paid has no answer yet: why it is not remains to be asked.
-async fn take_once(
-    claim: &Claim,
-    attempt: &Attempt,
-    seat: SeatId,
-    token: &queue::Claim,
-) -> Result<Decision<Paid>, sqlx::Error> {
+async fn take_once(claim: &Claim, purchase: &Purchase) -> Result<Decision<Paid>, sqlx::Error> {
     let Some(mut once) = claim.begin().await? else { return Ok(Decision::KeyInUse) };
-    let decision = take(once.connection(), attempt, seat, token).await?;
+    let decision = take(once.connection(), purchase).await?;
     let Decision::Paid(paid) = decision else {
         once.roll_back().await?;
         return Ok(decision);
@@ -94,18 +102,14 @@ async fn take_once(
 /// Reservation, debit, payment, ledger entry, or none of them. The price is the seat's own. A tombstone stops this attempt
 /// and older ones, not later ones.
 ///
-/// The balance is looked at first and debited last. Should another payment of the same user come in between, the wallet's
-/// own CHECK undoes this one.
-async fn take(
-    executor: impl PgExecutor<'_>,
-    attempt: &Attempt,
-    seat: SeatId,
-    token: &queue::Claim,
-) -> Result<Decision<Paid>, sqlx::Error> {
+/// The wallet is locked first, so what is looked at is what is debited.
+async fn take(executor: impl PgExecutor<'_>, purchase: &Purchase) -> Result<Decision<Paid>, sqlx::Error> {
+    let Purchase { attempt, seat, token } = purchase;
     let paid = sqlx::query!(
         "WITH bill AS (
              SELECT seat.price FROM concert_seat seat JOIN user_wallet wallet ON wallet.balance >= seat.price
              WHERE seat.id = $3 AND wallet.user_id = $2
+             FOR NO KEY UPDATE OF wallet
          ), confirmed AS (
              INSERT INTO reservation AS had (id, user_id, concert_seat_id, status, price, attempt)
              SELECT $1, $2, $3, 'CONFIRMED', price, $4 FROM bill
@@ -140,15 +144,6 @@ async fn take(
 
 fn no_id(error: NotAnId) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
-}
-
-/// An error that Postgres itself reports has rolled back, but for being shut down, where its last word may be cut short.
-fn rolled_back(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        sqlx::Error::Database(error) => !error.code().is_some_and(|code| code.starts_with("57P")),
-        _ => false,
-    }
 }
 
 /// Sees to it that a user has a wallet, with nothing in it unless it has something.
@@ -321,14 +316,15 @@ pub(super) async fn payment(
     }))
 }
 
-/// The refund, one statement and so one transaction: reservation, credit, payment, ledger entry, or none of them. It locks
-/// the reservation first and the wallet then, as `pay` does, so that neither ever waits for the other in a circle. Of many
-/// at once all but one wait for the reservation, and find it cancelled.
+/// The refund, one statement and so one transaction: reservation, credit, payment, ledger entry, or none of them. Of many
+/// at once all but one wait for the wallet, and find the reservation cancelled.
 pub(super) async fn refund(postgres: &Postgres, user: UserId, payment: PaymentId) -> Result<Refunding, StoreError> {
     let write = sqlx::query!(
-        "WITH cancelled AS (
+        "WITH locked AS (
+             SELECT user_id FROM user_wallet WHERE user_id = $2 FOR NO KEY UPDATE
+         ), cancelled AS (
              UPDATE reservation SET status = 'CANCELLED', cancelled_at = now()
-             FROM payment_history payment
+             FROM locked JOIN payment_history payment USING (user_id)
              WHERE payment.id = $1 AND payment.user_id = $2
                AND reservation.id = payment.reservation_id AND reservation.status = 'CONFIRMED'
              RETURNING payment.amount

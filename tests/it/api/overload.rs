@@ -79,12 +79,13 @@ fn more_statements_than_may_wait_are_refused_at_once() {
         let token = app.enter(1).await;
         let reservation = app.hold(&token, 1, 1).await.reservation();
         let lock = app.lock_wallet(1).await;
-        let waiting = (0..8 + 3).map(|_| {
+        // Under a key each is a statement of its own.
+        let waiting = (0..8 + 3).map(|number| {
             let app = app.clone();
             tokio::spawn(async move {
                 // While they come in, a question below can be in the last one's place for a moment.
                 loop {
-                    let answer = app.charge(1, 1).await;
+                    let answer = app.charge_under(&number.to_string(), 1, 1).await;
                     if answer.status != 503 {
                         return answer;
                     }
@@ -97,6 +98,7 @@ fn more_statements_than_may_wait_are_refused_at_once() {
         eventually("the gate is full", WELL_AGAIN, full).await;
         assert_unavailable(&ask_balance(&app, 9).await);
         assert_unavailable(&app.pay(&token, reservation).await);
+        assert_unavailable(&app.charge(2, 1).await);
         assert_eq!(app.ask("GET", "/api/v1/concerts").send().await.status, 200, "what needs no PostgreSQL is served");
         let balance = app.app.wallets.balance(user(1));
         let mut job = Box::pin(onsale::postgres::unrefused(balance));

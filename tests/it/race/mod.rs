@@ -10,6 +10,7 @@ mod queue;
 mod refund;
 mod seat;
 mod seat_events;
+mod sets;
 
 use std::sync::Arc;
 
