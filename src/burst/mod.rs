@@ -150,8 +150,7 @@ fn happens(percent: u32) -> bool {
 /// What to sell: as told, or the first schedule with a free seat, found by one who enters, looks and leaves.
 async fn find_sale(shop: &Shop, settings: &BurstSettings, scout: UserId) -> Result<Sale, BurstError> {
     let base = || shop.base().clone();
-    let concerts =
-        shop.concerts().await.map_err(|refusal| BurstError::NotThere { base: base(), refusal })?.into_iter();
+    let concerts = shop.concerts().await.map_err(|refusal| BurstError::NotThere { base: base(), refusal })?.into_iter();
     if let Some(schedule) = settings.schedule {
         return Ok(Sale { concert: settings.concert, schedule });
     }

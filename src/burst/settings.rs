@@ -1,6 +1,6 @@
 //! What `onsale burst` takes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,7 +48,7 @@ pub struct BurstSettings {
     pub first_user: Option<UserId>,
     /// Where to draw what happened; an empty name draws nothing
     #[arg(long, env = "ONSALE_BURST_SVG", default_value = "burst.svg", value_name = "FILE")]
-    pub svg: PathBuf,
+    pub svg: String,
     /// Print one JSON object instead of a table
     #[arg(long, env = "ONSALE_JSON")]
     pub json: bool,
@@ -70,7 +70,7 @@ impl BurstSettings {
 
     /// Where to draw.
     pub(super) fn picture(&self) -> Option<&Path> {
-        Some(&*self.svg).filter(|path| !path.as_os_str().is_empty())
+        Some(Path::new(&self.svg)).filter(|_| !self.svg.is_empty())
     }
 }
 

@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 8;
 /// How long nobody is answered before the server counts as gone.
 const SILENCE: Duration = Duration::from_secs(5);
 /// Longer than the server itself lets a request take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// What is waited where the server does not say how long.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest that is waited on the server's word.
@@ -206,12 +206,7 @@ impl Shop {
         Ok(free.seats.into_iter().map(|seat| seat.concert_seat_id).collect())
     }
 
-    pub(super) async fn hold(
-        &self,
-        token: &str,
-        schedule: ScheduleId,
-        seat: SeatId,
-    ) -> Result<ReservationId, Refusal> {
+    pub(super) async fn hold(&self, token: &str, schedule: ScheduleId, seat: SeatId) -> Result<ReservationId, Refusal> {
         #[derive(Debug, Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Held {

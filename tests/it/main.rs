@@ -6,9 +6,11 @@
 mod admin;
 mod api;
 mod audit;
+mod burst;
 mod dev;
 mod gate;
 mod journey;
+mod k6;
 mod lost;
 mod lua;
 mod migrations;
