@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint sql audit bench compiler
+.PHONY: help run test chaos lint sql audit load bench compiler
 
 ## help: list these targets
 help:
@@ -30,9 +30,15 @@ lint: compiler
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --locked
 
-## audit: check a running shop's invariants in its Redis and Postgres (ONSALE_* variables say where they are)
+## audit: check a running shop's invariants in its Redis and Postgres (that of `make run`, unless DATABASE_URL and REDIS_URL say)
 audit: compiler
-	$(CARGO) run --release --locked -- audit
+	@if [ -z "$$DATABASE_URL" ] && [ -f "$${ONSALE_HOME:-.onsale}/env" ]; then set -a; . "$${ONSALE_HOME:-.onsale}/env"; fi; \
+	exec $(CARGO) run --release --locked -- audit
+
+## load: play a k6 scenario on a running shop, then audit it (SCENARIO=smoke, ticket-open, one-seat, poll-storm, soak; k6/README.md)
+load: compiler
+	$(CARGO) build --release --locked
+	@k6/load $(or $(SCENARIO),smoke)
 
 ## sql: renew .sqlx after a change of statements (DATABASE_URL: a migrated database, such as that of `make run`)
 sql: compiler

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use onsale::audit::Auditor;
+use onsale::burst::{self, BurstSettings};
 use onsale::concert;
 use onsale::dev;
 use onsale::postgres::Postgres;
@@ -45,6 +46,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Migrate(stores) => migrate(&stores).await,
         Command::Seed(settings) => seed(&settings).await,
         Command::Audit(settings) => audit(&settings).await,
+        Command::Burst(settings) => drive(&settings).await,
         Command::VerifyDraw(settings) => verify_draw(&settings),
         Command::Guard(args) => Ok(dev::guard(args).await?),
     }
@@ -95,6 +97,25 @@ async fn audit(settings: &AuditSettings) -> Outcome {
     }
     let sound = findings.iter().all(|finding| finding.holds);
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+async fn drive(settings: &BurstSettings) -> Outcome {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        // Without signals it runs to its end.
+        if asked_to_stop().await.is_ok() {
+            asked.cancel();
+        }
+    });
+    let report = burst::run(settings, stop).await?;
+    let mut stdout = std::io::stdout().lock();
+    if settings.json {
+        writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        write!(stdout, "{report}")?;
+    }
+    report.complaint().map_or(Ok(ExitCode::SUCCESS), |complaint| Err(complaint.into()))
 }
 
 fn verify_draw(settings: &VerifyDrawSettings) -> Outcome {

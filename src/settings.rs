@@ -14,6 +14,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::admin::{OperatorKeys, operator_keys};
+use crate::burst::BurstSettings;
 use crate::dev::GuardArgs;
 use crate::gate::{GateSettings, WaitingPage};
 use crate::postgres::PostgresSettings;
@@ -49,6 +50,8 @@ pub enum Command {
     Seed(SeedSettings),
     /// Check every invariant against the live stores; exit 1 if one is broken
     Audit(AuditSettings),
+    /// Drive a whole opening against a server: everybody comes at once, waits, chooses, pays; then a table and a picture
+    Burst(BurstSettings),
     /// Check a queue's draw, and print what it gave: exit 1 if it does not hold
     VerifyDraw(VerifyDrawSettings),
     /// Watch over one private server (used by `onsale dev`)
@@ -354,7 +357,7 @@ fn complaint(error: &clap::Error) -> String {
     }
 }
 
-fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone {
+pub(crate) fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone {
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| format!("takes a whole number from {} to {}, not {text:?}", range.start(), range.end()))

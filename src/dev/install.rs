@@ -1,4 +1,4 @@
-//! Installing Redis, Postgres, libfaketime and nginx with the machine's own package manager.
+//! Installing Redis, Postgres, libfaketime, nginx and Node with the machine's own package manager.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -30,6 +30,8 @@ struct Manager {
     faketime: &'static str,
     /// The package with nginx.
     nginx: &'static str,
+    /// The package with Node.
+    node: &'static str,
     /// Whether it must be run as root.
     as_root: bool,
 }
@@ -43,6 +45,7 @@ const MANAGERS: [Manager; 4] = [
         postgres: &["postgresql"],
         faketime: "libfaketime",
         nginx: "nginx",
+        node: "nodejs",
         as_root: true,
     },
     Manager {
@@ -53,6 +56,7 @@ const MANAGERS: [Manager; 4] = [
         postgres: &["postgresql-server"],
         faketime: "libfaketime",
         nginx: "nginx",
+        node: "nodejs",
         as_root: true,
     },
     Manager {
@@ -63,6 +67,7 @@ const MANAGERS: [Manager; 4] = [
         postgres: &["postgresql"],
         faketime: "libfaketime",
         nginx: "nginx",
+        node: "nodejs",
         as_root: true,
     },
     Manager {
@@ -73,6 +78,7 @@ const MANAGERS: [Manager; 4] = [
         postgres: &["postgresql@17", "postgresql"],
         faketime: "libfaketime",
         nginx: "nginx",
+        node: "node",
         as_root: false,
     },
 ];
@@ -122,6 +128,12 @@ pub(super) async fn install_faketime(machine: &Machine, allowed: Install) -> Res
 pub(super) async fn install_nginx(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
     let nginx = Extra { name: "nginx", package: |manager| manager.nginx, find: |machine| machine.nginx() };
     install_extra(machine, allowed, &nginx).await
+}
+
+/// Likewise for Node alone.
+pub(super) async fn install_node(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
+    let node = Extra { name: "Node (node)", package: |manager| manager.node, find: |machine| machine.node() };
+    install_extra(machine, allowed, &node).await
 }
 
 async fn install_extra(machine: &Machine, allowed: Install, extra: &Extra) -> Result<PathBuf, DevError> {
@@ -247,7 +259,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::{Install, Machine, install, install_faketime, install_nginx};
+    use super::{Install, Machine, install, install_faketime, install_nginx, install_node};
 
     type Outcome = Result<(), Box<dyn Error>>;
 
@@ -271,6 +283,7 @@ valkey*) put {root}/usr/bin/valkey-server ;;
 postgresql*) put {root}/usr/bin/initdb; put {root}/usr/bin/postgres ;;
 libfaketime) put {root}/usr/lib64/faketime/libfaketimeMT.so.1 ;;
 nginx) put {root}/usr/sbin/nginx ;;
+node*) put {root}/usr/bin/node ;;
 esac
 exit 1
 "#,
@@ -381,6 +394,19 @@ exit 1
         assert_eq!(program, root.path().join("usr/sbin/nginx"));
         assert_eq!(install_nginx(&machine, Install::Allowed).await?, program);
         assert_eq!(calls(root.path()), "apk add --no-cache nginx\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn so_is_node() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "dnf")?;
+        let forbidden = install_node(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        assert!(forbidden.contains("node") && forbidden.ends_with("sudo dnf install -y nodejs"));
+        let program = install_node(&machine, Install::Allowed).await?;
+        assert_eq!(program, root.path().join("usr/bin/node"));
+        assert_eq!(calls(root.path()), "dnf install -y nodejs\n");
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ mod process;
 mod programs;
 mod redis;
 mod run;
+mod told;
 
 use std::path::Path;
 
@@ -21,7 +22,7 @@ pub use error::DevError;
 pub use guard::{GuardArgs, StopSignal, guard};
 pub use home::Home;
 pub use postgres::{Durability, PostgresServer};
-pub use programs::{Install, Programs, faketime, nginx};
+pub use programs::{Install, Programs, faketime, nginx, node};
 pub use redis::RedisServer;
 pub use run::{RunError, run};
 

@@ -62,6 +62,15 @@ pub async fn nginx(install: Install) -> Result<PathBuf, DevError> {
     }
 }
 
+/// Finds Node, which plays the k6 scripts in the tests, and installs it where it is missing if that is allowed.
+pub async fn node(install: Install) -> Result<PathBuf, DevError> {
+    let machine = Machine::here();
+    match machine.node() {
+        Some(program) => Ok(program),
+        None => install::install_node(&machine, install).await,
+    }
+}
+
 /// Whether missing programs may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Install {
@@ -148,6 +157,11 @@ impl Machine {
     /// nginx.
     pub(super) fn nginx(&self) -> Option<PathBuf> {
         self.find("nginx")
+    }
+
+    /// Node, under its own name or Debian's former one.
+    pub(super) fn node(&self) -> Option<PathBuf> {
+        self.find("node").or_else(|| self.find("nodejs"))
     }
 
     /// A program of any kind.

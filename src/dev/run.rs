@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::told::Told;
 use super::{DevError, Durability, Home, Install, Programs, Servers};
 use crate::concert;
 use crate::postgres::{self, Postgres};
@@ -82,6 +83,7 @@ async fn serve_on(
     };
     let serve_settings = ServeSettings { stores: stores.clone(), service: settings.service.clone(), token_key };
     let server = Server::bind(&serve_settings).await?;
+    let _told = Told::write(home.folder(), server.api_address()?, &stores, &settings.service)?;
     greet(server.api_address()?, server.metrics_address()?, &stores, home)?;
     let serving = server.run(stop.clone());
     tokio::pin!(serving);

@@ -6,10 +6,12 @@
 mod admin;
 mod api;
 mod audit;
+mod burst;
 mod dev;
 mod gate;
 mod gathered;
 mod journey;
+mod k6;
 mod lost;
 mod lua;
 mod migrations;

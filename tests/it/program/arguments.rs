@@ -6,7 +6,7 @@ use onsale::settings::Cli;
 use super::{KEY, PATIENT, run};
 use crate::support::{block_on, servers};
 
-const VERBS: [&str; 5] = ["serve", "dev", "migrate", "seed", "audit"];
+const VERBS: [&str; 6] = ["serve", "dev", "migrate", "seed", "audit", "burst"];
 
 /// The contract's variables for `serve`.
 const VARIABLES: [&str; 14] = [
