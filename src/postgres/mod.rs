@@ -152,10 +152,10 @@ impl Postgres {
         answer.map(|answer| answer.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into()))))
     }
 
-    /// How what one statement decides for many is gathered. As many may wait for their set as statements for a connection.
+    /// How what one statement decides for many is gathered. As many sets may wait as single statements may.
     #[must_use]
     pub fn sets(&self) -> Bounds {
-        let waiting = usize::try_from(self.places).unwrap_or(usize::MAX);
+        let waiting = usize::try_from(self.places).unwrap_or(usize::MAX).saturating_mul(SET);
         Bounds { lanes: LANES, size: SET, waiting, patience: self.timeout }
     }
 
