@@ -56,28 +56,36 @@ fn each_payment_of_a_set_is_decided_on_its_own() {
         }
         let holders = holders(&app, 10).await;
         // 1 never charged, 2 is short, 3's seat is sold to another, 4 has paid and Redis does not know, of 5's attempt nobody
-        // knew what became, and 6's wallet is locked. The others are plain.
+        // knew what became, and 6's and 7's wallets are locked. The others are plain.
         let anothers = app.unused_reservations(1).await.next().unwrap().get();
         pay_behind(&app, anothers, 20, 3).await;
         pay_behind(&app, holders[3].1, 4, 4).await;
         let tombstone =
             "INSERT INTO reservation (id, user_id, concert_seat_id, status, price) VALUES ($1, 5, 5, 'ABORTED', 1)";
         sqlx::query(tombstone).bind(holders[4].1).execute(app.pool()).await.unwrap();
-        let lock = app.lock_wallet(6).await;
+        let locks = [app.lock_wallet(6).await, app.lock_wallet(7).await];
         let pay = |(token, reservation): (String, i64)| {
             let app = Arc::clone(&app);
             async move { app.pay(&token, reservation).await }
         };
-        let locked_out = tokio::spawn(pay(holders[5].clone()));
-        let others = holders.iter().enumerate().filter(|(at, _)| *at != 5).map(|(_, holder)| pay(holder.clone()));
+        let mut locked_out = Vec::new();
+        // One after the other: as many as sets may be under way at once.
+        for (at, waiting) in [(5, 1), (6, 2)] {
+            locked_out.push(tokio::spawn(pay(holders[at].clone())));
+            eventually("it waits", 2 * SLACK, async || app.number(WAITING).await == waiting).await;
+        }
+        let others = holders.iter().enumerate().filter(|(at, _)| ![5, 6].contains(at)).map(|(_, it)| pay(it.clone()));
         let answers = tokio::time::timeout(Duration::from_secs(10), at_once(others)).await;
         let answers = answers.expect("nobody waits for another's wallet");
         let told: Vec<_> = answers.iter().map(|answer| answer.code()).collect();
         let refused = ["INSUFFICIENT_BALANCE", "INSUFFICIENT_BALANCE", "SEAT_TAKEN", "", "PAYMENT_IN_PROGRESS"];
-        assert_eq!((&told[..5], &told[5..]), (&refused[..], &["", "", "", ""][..]));
-        assert!(!locked_out.is_finished());
-        lock.release().await;
-        locked_out.await.unwrap().payment();
+        assert_eq!((&told[..5], &told[5..]), (&refused[..], &["", "", ""][..]));
+        for lock in locks {
+            lock.release().await;
+        }
+        for paid in locked_out {
+            paid.await.unwrap().payment();
+        }
         app.pay(&holders[4].0, holders[4].1).await.payment();
         for user in 1..=10 {
             assert_eq!(
@@ -124,17 +132,22 @@ fn each_charge_of_a_set_is_decided_on_its_own() {
         let rich = "WITH filled AS (INSERT INTO user_wallet VALUES (1, 999999999990) RETURNING balance)
                     INSERT INTO wallet_ledger (user_id, kind, amount, balance_after) SELECT 1, 'CHARGE', balance, balance FROM filled";
         app.pool().execute(rich).await.unwrap();
-        app.charge(2, 7).await.data();
-        app.charge(5, 7).await.data();
-        let lock = app.lock_wallet(2).await;
+        for user in [2, 3, 5] {
+            app.charge(user, 7).await.data();
+        }
+        let locks = [app.lock_wallet(2).await, app.lock_wallet(3).await];
         poison(&app).await;
         let charge = |user: i64| {
             let app = Arc::clone(&app);
             async move { app.charge(user, 100).await }
         };
-        let locked_out = tokio::spawn(charge(2));
+        let mut locked_out = Vec::new();
+        for (user, waiting) in [(2, 1), (3, 2)] {
+            locked_out.push(tokio::spawn(charge(user)));
+            eventually("it waits", 2 * SLACK, async || app.number(WAITING).await == waiting).await;
+        }
         // Twice each from 6 on: of one user's, each in a set of its own.
-        let users = || [1, 3, 4, 5].into_iter().chain(6..30).chain(6..30);
+        let users = || [1, 4, 5].into_iter().chain(6..30).chain(6..30);
         let answers = tokio::time::timeout(Duration::from_secs(10), at_once(users().map(charge))).await;
         let answers = answers.expect("nobody waits for another's wallet");
         for (answer, user) in answers.iter().zip(users()) {
@@ -144,10 +157,13 @@ fn each_charge_of_a_set_is_decided_on_its_own() {
                 _ => assert!(answer.data().is_null()),
             }
         }
-        assert!(!locked_out.is_finished());
-        lock.release().await;
-        locked_out.await.unwrap().data();
-        assert_eq!((app.balance(1).await, app.balance(2).await, app.balance(3).await), (999_999_999_990, 107, 100));
+        for lock in locks {
+            lock.release().await;
+        }
+        for charged in locked_out {
+            charged.await.unwrap().data();
+        }
+        assert_eq!((app.balance(1).await, app.balance(2).await, app.balance(4).await), (999_999_999_990, 107, 100));
         assert_eq!((app.balance(5).await, app.balance(6).await, app.balance(29).await), (7, 200, 200));
         app.audit().await;
     });
