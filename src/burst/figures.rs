@@ -40,6 +40,8 @@ pub(super) enum Call {
 pub(super) enum Wait {
     Turn,
     Ticket,
+    /// One of those that all share.
+    Connection,
 }
 
 /// In the order of the visit.
@@ -90,8 +92,8 @@ pub(super) struct State {
     pub(super) refused: BTreeMap<String, u64>,
     /// Microseconds, by call.
     pub(super) calls: [Vec<u64>; CALLS.len()],
-    /// Microseconds, of turn and ticket.
-    pub(super) waits: [Vec<u64>; 2],
+    /// Microseconds, of turn, ticket and connection.
+    pub(super) waits: [Vec<u64>; 3],
     pub(super) timeline: Vec<Moment>,
 }
 

@@ -88,15 +88,15 @@ struct Plan {
     lapses: bool,
 }
 
-/// Runs until everybody is through, or `stop` ends it early; writes the picture. A server that stops answering is in the
+/// Runs until everybody is through, or `closing` ends it early; writes the picture. A server that stops answering is in the
 /// report, as people that nobody answered, and is for the caller to call an error ([`Report::complaint`]).
-pub async fn run(settings: &BurstSettings, stop: CancellationToken) -> Result<Report, BurstError> {
+pub async fn run(settings: &BurstSettings, closing: CancellationToken) -> Result<Report, BurstError> {
     let base = &settings.base;
     if !settings.anywhere && !is_loopback(base) {
         return Err(BurstError::Elsewhere(base.clone()));
     }
     let figures = Arc::new(Figures::new(settings.users));
-    let shop = Arc::new(Shop::new(base.clone(), settings.connections, figures.clone(), stop)?);
+    let shop = Arc::new(Shop::new(base.clone(), settings.connections, figures.clone(), closing)?);
     let first = settings.first_user()?;
     let sale = find_sale(&shop, settings, first).await?;
     figures.begin();
@@ -156,9 +156,8 @@ async fn find_sale(shop: &Shop, settings: &BurstSettings, scout: UserId) -> Resu
     }
     for concert in settings.concert.map_or_else(|| concerts.collect(), |chosen| vec![chosen]) {
         let looked = timeout(SCOUT_PATIENCE, visitor::scout(shop, scout, concert)).await;
-        match looked.unwrap_or(Err(Refusal::Late)).map_err(BurstError::Scout)? {
-            Some(schedule) => return Ok(Sale { concert: Some(concert), schedule }),
-            None => continue,
+        if let Some(schedule) = looked.unwrap_or(Err(Refusal::Late)).map_err(BurstError::Scout)? {
+            return Ok(Sale { concert: Some(concert), schedule });
         }
     }
     Err(BurstError::NothingToSell)

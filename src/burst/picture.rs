@@ -15,12 +15,11 @@ const BOTTOM: u64 = 52;
 /// More points than this cannot be told apart.
 const MOST_POINTS: usize = 400;
 
-/// The three curves: the class, the name, and what it shows.
-const CURVES: [(&str, &str, fn(&Moment) -> u64); 3] = [
-    ("waiting", "waiting", |moment| moment.waiting),
-    ("admitted", "admitted", |moment| moment.admitted),
-    ("sold", "sold", |moment| moment.sold),
-];
+/// A curve's name, which is its class too, and what it shows.
+type Curve = (&'static str, fn(&Moment) -> u64);
+
+const CURVES: [Curve; 3] =
+    [("waiting", |moment| moment.waiting), ("admitted", |moment| moment.admitted), ("sold", |moment| moment.sold)];
 
 const STYLE: &str = "
   svg { background: #fff; color: #222; font: 13px system-ui, sans-serif; }
@@ -56,7 +55,7 @@ pub(super) fn draw(title: &str, timeline: &[Moment]) -> String {
          <text class=\"title\" x=\"{LEFT}\" y=\"24\">{title}</text>\n"
     );
     axes(&mut svg, seconds, people);
-    for (number, (class, name, of)) in CURVES.into_iter().enumerate() {
+    for (number, (name, of)) in CURVES.into_iter().enumerate() {
         let mut points = String::new();
         for moment in &moments {
             // Writing to a text cannot fail.
@@ -66,8 +65,8 @@ pub(super) fn draw(title: &str, timeline: &[Moment]) -> String {
         let points = points.trim_end();
         _ = write!(
             svg,
-            "<polyline class=\"curve {class}\" points=\"{points}\"/>\n\
-             <line class=\"curve {class}\" x1=\"{at}\" y1=\"44\" x2=\"{}\" y2=\"44\"/>\n\
+            "<polyline class=\"curve {name}\" points=\"{points}\"/>\n\
+             <line class=\"curve {name}\" x1=\"{at}\" y1=\"44\" x2=\"{}\" y2=\"44\"/>\n\
              <text x=\"{}\" y=\"48\">{name}</text>\n",
             at + 32,
             at + 38,
@@ -94,7 +93,7 @@ fn axes(svg: &mut String, seconds: u64, people: u64) {
             up + 4,
         );
     }
-    let (middle, foot, height) = ((LEFT + right) / 2, HEIGHT - 12, (TOP + bottom) / 2);
+    let (middle, foot, height) = (u64::midpoint(LEFT, right), HEIGHT - 12, u64::midpoint(TOP, bottom));
     _ = write!(
         svg,
         "<polyline class=\"axis curve\" points=\"{LEFT},{TOP} {LEFT},{bottom} {right},{bottom}\"/>\n\
@@ -181,7 +180,7 @@ mod tests {
         ];
         let svg = draw("two moments", &timeline);
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        let half = (TOP + bottom) / 2;
+        let half = u64::midpoint(TOP, bottom);
         assert!(svg.contains(&format!("class=\"curve waiting\" points=\"{LEFT},{TOP} {right},{bottom}\"")), "{svg}");
         assert!(svg.contains(&format!("class=\"curve admitted\" points=\"{LEFT},{bottom} {right},{half}\"")), "{svg}");
 

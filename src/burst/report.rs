@@ -46,6 +46,8 @@ pub struct Report {
     pub waiting: Times,
     /// From arriving to the ticket.
     pub time_to_ticket: Times,
+    /// Before sending: long ones mean that this program, not the server, is the narrow place.
+    pub connection_wait: Times,
     /// How it went.
     pub timeline: Vec<Moment>,
     gone: bool,
@@ -72,7 +74,7 @@ impl Report {
         let seconds = Duration::from_millis(now.ms).as_secs_f64();
         let calls = CALLS.into_iter().map(|(call, name)| (name, Times::of(&mut state.calls[call as usize])));
         let calls = calls.filter(|(_, times)| times.count > 0).collect();
-        let [turn, ticket] = &mut state.waits;
+        let [turn, ticket, connection] = &mut state.waits;
         #[expect(clippy::cast_precision_loss, reason = "no burst has 2^53 requests")]
         let requests_per_second = figures.requests() as f64 / seconds.max(0.001);
         Self {
@@ -92,6 +94,7 @@ impl Report {
             calls,
             waiting: Times::of(turn),
             time_to_ticket: Times::of(ticket),
+            connection_wait: Times::of(connection),
             timeline: std::mem::take(&mut state.timeline),
             gone,
         }
@@ -148,13 +151,17 @@ impl fmt::Display for Report {
         writeln!(f, "{:<24}{:>10}", "lost a seat to another", self.seats_lost)?;
         writeln!(f, "{:<24}{:>10}", "errors, tried again", self.errors)?;
         writeln!(f)?;
-        writeln!(f, "{:<16}{:>9}{:>12}{:>12}{:>12}", "milliseconds", "count", "p50", "p99", "longest")?;
-        let waits = [("waiting", &self.waiting), ("time to ticket", &self.time_to_ticket)];
+        writeln!(f, "{:<18}{:>9}{:>12}{:>12}{:>12}", "milliseconds", "count", "p50", "p99", "longest")?;
+        let waits = [
+            ("waiting", &self.waiting),
+            ("time to ticket", &self.time_to_ticket),
+            ("for a connection", &self.connection_wait),
+        ];
         // In the order of the visit.
         let calls = CALLS.iter().filter_map(|(_, name)| Some((*name, self.calls.get(name)?)));
         for (name, times) in calls.chain(waits) {
             let Times { count, p50_ms, p99_ms, max_ms } = times;
-            writeln!(f, "{name:<16}{count:>9}{p50_ms:>12.1}{p99_ms:>12.1}{max_ms:>12.1}")?;
+            writeln!(f, "{name:<18}{count:>9}{p50_ms:>12.1}{p99_ms:>12.1}{max_ms:>12.1}")?;
         }
         writeln!(f)?;
         let (requests, seconds, rate) = (self.requests, self.seconds, self.requests_per_second);

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::figures::{Call, Figures};
+use super::figures::{Call, Figures, Wait};
 use crate::ids::{ConcertId, PaymentId, ReservationId, ScheduleId, SeatId, UserId};
 
 /// How often a call is made before what it answers is taken for its answer.
@@ -259,7 +259,9 @@ impl Shop {
     }
 
     async fn hear<T: DeserializeOwned>(&self, call: Call, request: RequestBuilder) -> Heard<T> {
+        let asked = Instant::now();
         let Ok(_turn) = self.turns.acquire().await else { return Heard::Refused(Refusal::Unanswered, None) };
+        self.figures.waited(Wait::Connection, asked.elapsed());
         let begun = Instant::now();
         let answer = match request.send().await {
             Ok(response) => heard(response).await,
