@@ -1,0 +1,95 @@
+//! The floor of charge and payment: the same statement, one a transaction, under pgbench, in a database of its own that has
+//! the same tables, in the same server.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use onsale::dev::{Install, Programs};
+use onsale::postgres::{Postgres, PostgresSettings};
+use sqlx::{Connection, PgConnection};
+use tokio::process::Command;
+
+use super::programme;
+use super::script::Cost;
+use super::stage::cost::{Meter, float};
+use super::stage::{Outcome, PATIENCE, Stage};
+
+/// As many as the service is asked by.
+pub(super) const CLIENTS: usize = 64;
+
+/// Rounds do not come near each other's seats.
+const SEATS_A_ROUND: usize = 40_000;
+
+/// Which statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Statement {
+    Charge,
+    Payment,
+}
+
+/// pgbench and where it works.
+pub(super) struct Pgbench {
+    program: PathBuf,
+    url: String,
+    rounds: usize,
+}
+
+impl Pgbench {
+    pub(super) async fn prepare(stage: &Stage) -> Outcome<Self> {
+        let programs = Programs::find_or_install(Install::Forbidden).await?;
+        let beside = programs.initdb.with_file_name("pgbench");
+        let program = if beside.exists() { beside } else { PathBuf::from("pgbench") };
+        let service = stage.servers.postgres.url();
+        let mut connection = PgConnection::connect(&service).await?;
+        sqlx::raw_sql("CREATE DATABASE floor").execute(&mut connection).await?;
+        connection.close().await?;
+        let (server, _) = service.rsplit_once('/').ok_or("no database in the URL")?;
+        let url = format!("{server}/floor");
+        let settings = PostgresSettings { url: url.clone(), connections: 1, queue: 0, timeout: PATIENCE };
+        Postgres::migrate(&settings).await?;
+        let mut connection = PgConnection::connect(&url).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(programme::sql())).execute(&mut connection).await?;
+        connection.close().await?;
+        Ok(Self { program, url, rounds: 0 })
+    }
+
+    /// Runs a statement for a time; all must have done their work.
+    pub(super) async fn round(&mut self, meter: &Meter, statement: Statement, time: Duration) -> Outcome<Cost> {
+        let (file, table) = match statement {
+            Statement::Charge => ("charge.sql", "SELECT count(*) FROM wallet_ledger"),
+            Statement::Payment => ("payment.sql", "SELECT count(*) FROM payment_history"),
+        };
+        let base = SEATS_A_ROUND * self.rounds;
+        self.rounds += 1;
+        let had = self.count(table).await?;
+        let before = meter.read()?;
+        let mut command = Command::new(&self.program);
+        command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
+        command.arg(format!("--client={CLIENTS}")).arg(format!("--time={}", time.as_secs().max(1)));
+        command.arg(format!("--define=base={base}")).arg("--define=n=-1");
+        command.arg("--file").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(file));
+        command.arg(&self.url).kill_on_drop(true);
+        let output =
+            command.output().await.map_err(|error| format!("pgbench ({}): {error}", self.program.display()))?;
+        let spent = meter.since(&before)?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let number = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.split([' ', '/']).next());
+        let (Some(done), Some(rate)) = (number("number of transactions actually processed: "), number("tps = ")) else {
+            return Err(format!("pgbench: {said}{complaint}").into());
+        };
+        let (done, per_second) = (done.parse::<u32>()?, rate.parse()?);
+        let have = self.count(table).await? - had;
+        if have != i64::from(done) {
+            return Err(format!("pgbench: {have} of {done} statements did their work").into());
+        }
+        Ok(Cost { per_second, cpu_us: spent.postgres_cpu_seconds / float(done.into()) * 1e6 })
+    }
+
+    async fn count(&self, query: &'static str) -> Outcome<i64> {
+        let mut connection = PgConnection::connect(&self.url).await?;
+        let count = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(count)
+    }
+}
