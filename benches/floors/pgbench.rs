@@ -17,6 +17,9 @@ use super::stage::{Outcome, PATIENCE, Stage};
 /// As many as the service is asked by.
 pub(super) const CLIENTS: usize = 64;
 
+/// What connecting may take of a round: pgbench counts its time from before that, its rate from after.
+const CONNECTING: Duration = Duration::from_secs(2);
+
 /// Rounds do not come near each other's seats.
 const SEATS_A_ROUND: usize = 40_000;
 
@@ -65,7 +68,7 @@ impl Pgbench {
         let before = meter.read()?;
         let mut command = Command::new(&self.program);
         command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
-        command.arg(format!("--client={CLIENTS}")).arg(format!("--time={}", time.as_secs().max(1)));
+        command.arg(format!("--client={CLIENTS}")).arg(format!("--time={}", (time + CONNECTING).as_secs()));
         command.arg(format!("--define=base={base}")).arg("--define=n=-1");
         command.arg("--file").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(file));
         command.arg(&self.url).kill_on_drop(true);
