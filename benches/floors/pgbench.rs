@@ -1,6 +1,7 @@
 //! The floor of charge and payment: the same statement, one a transaction, under pgbench, in a database of its own that has
 //! the same tables, in the same server.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,15 +17,17 @@ use super::stage::{Outcome, PATIENCE, Stage};
 
 /// As many as the service is asked by.
 pub(super) const CLIENTS: usize = 64;
+const CLIENTS_FLOAT: f64 = 64.0;
 
-/// What connecting may take of a round: pgbench counts its time from before that, its rate from after.
-const CONNECTING: Duration = Duration::from_secs(2);
+/// Of each client, to find out how fast it goes. pgbench counts its time from before it connects, which may take all of it,
+/// so it is told how many to make.
+const FIRST: f64 = 16.0;
 
 /// Rounds do not come near each other's seats.
-const SEATS_A_ROUND: usize = 40_000;
+const SEATS_A_ROUND: usize = 30_000;
 
 /// Which statement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Statement {
     Charge,
     Payment,
@@ -35,6 +38,8 @@ pub(super) struct Pgbench {
     program: PathBuf,
     url: String,
     rounds: usize,
+    /// The last found of each statement.
+    rates: HashMap<Statement, f64>,
 }
 
 impl Pgbench {
@@ -53,11 +58,20 @@ impl Pgbench {
         let mut connection = PgConnection::connect(&url).await?;
         sqlx::raw_sql(sqlx::AssertSqlSafe(programme::sql())).execute(&mut connection).await?;
         connection.close().await?;
-        Ok(Self { program, url, rounds: 0 })
+        Ok(Self { program, url, rounds: 0, rates: HashMap::new() })
     }
 
-    /// Runs a statement for a time; all must have done their work.
+    /// Runs a statement for about a time, once it is known how often that is.
     pub(super) async fn round(&mut self, meter: &Meter, statement: Statement, time: Duration) -> Outcome<Cost> {
+        if !self.rates.contains_key(&statement) {
+            self.run(meter, statement, FIRST).await?;
+        }
+        let rate = self.rates.get(&statement).copied().unwrap_or_default();
+        self.run(meter, statement, (rate * time.as_secs_f64() / CLIENTS_FLOAT).ceil()).await
+    }
+
+    /// So often by each client; all must have done their work.
+    async fn run(&mut self, meter: &Meter, statement: Statement, times: f64) -> Outcome<Cost> {
         let (file, table) = match statement {
             Statement::Charge => ("charge.sql", "SELECT count(*) FROM wallet_ledger"),
             Statement::Payment => ("payment.sql", "SELECT count(*) FROM payment_history"),
@@ -68,7 +82,7 @@ impl Pgbench {
         let before = meter.read()?;
         let mut command = Command::new(&self.program);
         command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
-        command.arg(format!("--client={CLIENTS}")).arg(format!("--time={}", (time + CONNECTING).as_secs()));
+        command.arg(format!("--client={CLIENTS}")).arg(format!("--transactions={times:.0}"));
         command.arg(format!("--define=base={base}")).arg("--define=n=-1");
         command.arg("--file").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(file));
         command.arg(&self.url).kill_on_drop(true);
@@ -82,6 +96,7 @@ impl Pgbench {
             return Err(format!("pgbench: {said}{complaint}").into());
         };
         let (done, per_second) = (done.parse::<u32>()?, rate.parse()?);
+        self.rates.insert(statement, per_second);
         let have = self.count(table).await? - had;
         if have != i64::from(done) {
             return Err(format!("pgbench: {have} of {done} statements did their work").into());
