@@ -66,7 +66,7 @@ struct Envelope<T> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Rank {
+struct Standing {
     status: &'static str,
     rank: Option<u64>,
     ahead: u64,
@@ -163,8 +163,8 @@ async fn token(State(shop): State<Shop>) -> Json<Envelope<Token>> {
     success(Token { token: shop.token })
 }
 
-async fn rank() -> Json<Envelope<Rank>> {
-    success(Rank {
+async fn rank() -> Json<Envelope<Standing>> {
+    success(Standing {
         status: "WAITING",
         rank: Some(123_456),
         ahead: 123_456,

@@ -101,7 +101,7 @@ impl Session<'_> {
             }
             let log: Vec<Vec<Value>> = redis::cmd("SLOWLOG").arg("GET").arg(-1).query_async(&mut redis).await?;
             let times = log.iter().filter_map(|entry| script_time_us(entry, &hash));
-            times_ms.push(times.max().ok_or("Redis has run no step")? as f64 / 1000.0);
+            times_ms.push(float(times.max().ok_or("Redis has run no step")?) / 1000.0);
         }
         postgres.close().await?;
         let name = format!("ms of script for letting in {LET_IN}");
@@ -111,8 +111,8 @@ impl Session<'_> {
 }
 
 /// Of an entry of the slow log, if it was this script: its number, when, how long, and its arguments.
-fn script_time_us(entry: &[Value], hash: &str) -> Option<i64> {
+fn script_time_us(entry: &[Value], hash: &str) -> Option<u64> {
     let [_, _, Value::Int(time), Value::Array(arguments), ..] = entry else { return None };
     let is_it = matches!(arguments.get(1), Some(Value::BulkString(text)) if text == hash.as_bytes());
-    is_it.then_some(*time)
+    is_it.then(|| time.unsigned_abs())
 }

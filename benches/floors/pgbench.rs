@@ -23,9 +23,6 @@ const CLIENTS_FLOAT: f64 = 64.0;
 /// so it is told how many to make.
 const FIRST: f64 = 16.0;
 
-/// Rounds do not come near each other's seats.
-const SEATS_A_ROUND: usize = 30_000;
-
 /// Which statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Statement {
@@ -37,7 +34,8 @@ pub(super) enum Statement {
 pub(super) struct Pgbench {
     program: PathBuf,
     url: String,
-    rounds: usize,
+    /// The first seat of the next run's.
+    base: f64,
     /// The last found of each statement.
     rates: HashMap<Statement, f64>,
 }
@@ -58,7 +56,7 @@ impl Pgbench {
         let mut connection = PgConnection::connect(&url).await?;
         sqlx::raw_sql(sqlx::AssertSqlSafe(programme::sql())).execute(&mut connection).await?;
         connection.close().await?;
-        Ok(Self { program, url, rounds: 0, rates: HashMap::new() })
+        Ok(Self { program, url, base: 0.0, rates: HashMap::new() })
     }
 
     /// Runs a statement for about a time, once it is known how often that is.
@@ -76,14 +74,16 @@ impl Pgbench {
             Statement::Charge => ("charge.sql", "SELECT count(*) FROM wallet_ledger"),
             Statement::Payment => ("payment.sql", "SELECT count(*) FROM payment_history"),
         };
-        let base = SEATS_A_ROUND * self.rounds;
-        self.rounds += 1;
+        let base = self.base;
+        if statement == Statement::Payment {
+            self.base += times * CLIENTS_FLOAT;
+        }
         let had = self.count(table).await?;
         let before = meter.read()?;
         let mut command = Command::new(&self.program);
         command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
         command.arg(format!("--client={CLIENTS}")).arg(format!("--transactions={times:.0}"));
-        command.arg(format!("--define=base={base}")).arg("--define=n=-1");
+        command.arg(format!("--define=base={base:.0}")).arg("--define=n=-1");
         command.arg("--file").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/floors").join(file));
         command.arg(&self.url).kill_on_drop(true);
         let output =

@@ -85,8 +85,12 @@ impl Scripted {
         let run = async |names: &[&str], arguments: &[&str], connection: &mut MultiplexedConnection| {
             let script = Script::new(&joined(names)?);
             let mut call = script.prepare_invoke();
-            keys.iter().for_each(|key| _ = call.key(key));
-            arguments.iter().for_each(|argument| _ = call.arg(*argument));
+            for key in keys {
+                call.key(key);
+            }
+            for argument in arguments {
+                call.arg(*argument);
+            }
             Outcome::Ok(call.arg("floor").invoke_async::<redis::Value>(connection).await?)
         };
         match self {
@@ -135,8 +139,8 @@ impl Scripted {
 
     /// Every call must have done what it is for; then all goes.
     async fn check(self, connection: &mut MultiplexedConnection, keys: &[String; 8], calls: usize) -> Outcome {
-        let (command, key) = if self == Self::Hold { ("HLEN", &keys[2]) } else { ("HLEN", &keys[2]) };
-        let done: usize = redis::cmd(command).arg(key).query_async(connection).await?;
+        // The third of both: a record for each.
+        let done: usize = redis::cmd("HLEN").arg(&keys[2]).query_async(connection).await?;
         redis::cmd("UNLINK").arg(keys).query_async::<()>(connection).await?;
         if done == calls { Ok(()) } else { Err(format!("{self:?}: {done} of {calls} calls did their work").into()) }
     }
@@ -146,16 +150,15 @@ impl Scripted {
 fn read_replies(mut stream: &TcpStream, count: usize) -> Outcome {
     let (mut buffer, mut input, mut at, mut left) = ([0; 16 * 1024], Vec::new(), 0, count);
     while left > 0 {
-        match end_of_value(&input, at) {
-            Some(end) => (at, left) = (end, left - 1),
-            None => {
-                let read = stream.read(&mut buffer)?;
-                if read == 0 {
-                    return Err("Redis has closed a connection".into());
-                }
-                input.extend_from_slice(&buffer[..read]);
-            }
+        if let Some(end) = end_of_value(&input, at) {
+            (at, left) = (end, left - 1);
+            continue;
         }
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Err("Redis has closed a connection".into());
+        }
+        input.extend_from_slice(&buffer[..read]);
     }
     Ok(())
 }
