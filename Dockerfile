@@ -3,8 +3,8 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
 WORKDIR /onsale
 COPY Cargo.toml Cargo.lock build.rs ./
-RUN mkdir -p src benches/streams && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
- && cp src/main.rs benches/token.rs && cp src/main.rs benches/streams/main.rs \
+RUN mkdir -p src benches/streams benches/floors && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
+ && cp src/main.rs benches/token.rs && cp src/main.rs benches/streams/main.rs && cp src/main.rs benches/floors/main.rs \
  && cargo build --release --locked --bin onsale && rm -r src
 COPY .sqlx .sqlx
 COPY migrations migrations

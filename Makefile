@@ -46,9 +46,10 @@ sql: compiler
 	rm -rf .sqlx && mkdir .sqlx && touch src/lib.rs
 	SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$(CURDIR)/.sqlx" $(CARGO) check --locked
 
-## bench: measure what is worth a microscope
+## bench: every call beside its floor (docs/performance.md; ARGS='--only hold --seconds 5'), then what is worth a microscope
 bench: compiler
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --bench floors -- $(ARGS)
+	$(CARGO) bench --locked $(patsubst benches/%.rs,--bench %,$(wildcard benches/*.rs))
 
 # Rust needs a C compiler to link with; it is installed where it is missing, unless ONSALE_INSTALL=0.
 compiler:

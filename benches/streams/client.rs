@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use super::Outcome;
+use super::stage::Outcome;
 
 /// More than any answer or line of a stream has.
 const BUFFER: usize = 1024;

@@ -5,11 +5,13 @@
 //! event at the client; what waiting costs Redis in memory; what streams and polls cost in CPU time. The clients run on the
 //! same processors, so times are upper bounds.
 //!
-//! `stage.rs` is the processes, `client.rs` who asks, `cost.rs` what they are charged with, `report.rs` what is told.
+//! `../stage` is the processes and what they are charged with, `house.rs` what is done with them, `client.rs` who asks,
+//! `report.rs` what is told.
 
 mod client;
-mod cost;
+mod house;
 mod report;
+#[path = "../stage/mod.rs"]
 mod stage;
 
 use std::io::Write;
@@ -23,12 +25,10 @@ use clap::Parser;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use client::{Connection, Watchers};
-use cost::Meter;
+use house::per;
 use report::{Activation, Polling, Quiet, Report};
-use stage::Stage;
-
-/// What may end a run early.
-type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+use stage::cost::{self, Meter};
+use stage::{Outcome, Stage};
 
 /// The longest that a run may take.
 const LIMIT: Duration = Duration::from_mins(4);
@@ -94,7 +94,7 @@ fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Outcome<Report> {
     let most = onsale::serve::allow_open_files()?.saturating_sub(OTHER_FILES);
     let streams = arguments.streams.min(u32::try_from(most).unwrap_or(u32::MAX));
-    let mut stage = Stage::set(arguments.rate).await?;
+    let mut stage = Stage::narrow(arguments.rate).await?;
     let measured = tokio::time::timeout(LIMIT, measure(&mut stage, arguments, streams)).await;
     let struck = stage.strike().await;
     let report = measured.map_err(|_| format!("not over after {} s", LIMIT.as_secs()))??;
@@ -112,7 +112,7 @@ async fn measure(stage: &mut Stage, arguments: &Arguments, streams: u32) -> Outc
 
     let begun = Instant::now();
     tokens.extend(enter(api, FEW + 2..=arguments.waiting + 1).await?);
-    let entered_per_second = cost::per(tokens.len() as u64 - u64::try_from(FEW)?, begun.elapsed());
+    let entered_per_second = per(tokens.len() as u64 - u64::try_from(FEW)?, begun.elapsed());
     let redis_bytes_a_token = cost::share(meter.redis_memory().await?.saturating_sub(empty), tokens.len() as u64);
     let many = poll(&meter, api, &tokens).await?;
 
@@ -128,7 +128,7 @@ async fn measure(stage: &mut Stage, arguments: &Arguments, streams: u32) -> Outc
         entered_per_second,
         redis_bytes_a_token,
         polling: [few, many],
-        streams_opened_per_second: cost::per(streams.into(), opening),
+        streams_opened_per_second: per(streams.into(), opening),
         server_bytes_a_stream,
         server_peak_bytes: meter.server_peak()?,
         quiet,
@@ -214,7 +214,7 @@ async fn admit(stage: &Stage, meter: &Meter, watchers: &Watchers, arguments: &Ar
     }
     let spent = meter.since(&before)?;
     let positions = watchers.positions.load(Ordering::Relaxed) - told;
-    let delays = watchers.delays(stage::ACTIVE_TTL);
+    let delays = watchers.delays(house::ACTIVE_TTL);
     if delays.len() < arguments.admitted as usize {
         return Err(format!("only {} of {} heard that it is their turn", delays.len(), arguments.admitted).into());
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Outcome;
-use super::cost::{Spent, float, per};
+use super::house::per;
+use super::stage::Outcome;
+use super::stage::cost::{Spent, float};
 
 /// All that was measured.
 #[derive(Debug, Serialize)]

@@ -1,12 +1,13 @@
 //! The processes: servers and a service of this run's own, on free ports of this machine, in a folder of their own.
+//! `cost.rs` is what they are charged with.
+
+pub(crate) mod cost;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use onsale::concert;
 use onsale::dev::{Durability, Home, Install, Programs, Servers};
 use onsale::postgres::{Postgres, PostgresSettings};
@@ -15,73 +16,70 @@ use sqlx::{Connection, PgConnection};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::Outcome;
-use super::cost::Meter;
+use cost::Meter;
+
+/// What may end a run early.
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const ONSALE: &str = env!("CARGO_BIN_EXE_onsale");
 
-/// How long a turn lasts: longer than a run.
-pub(super) const ACTIVE_TTL: Duration = Duration::from_mins(10);
-
 /// How long the service may take to begin, or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How it is to be set.
+pub(crate) struct Scene<'a> {
+    /// Of the folder.
+    pub(crate) name: &'a str,
+    pub(crate) durability: Durability,
+    /// SQL that adds to the demo programme before the service begins.
+    pub(crate) programme: &'a str,
+    /// What the service is told beside where its stores are.
+    pub(crate) settings: &'a [(&'a str, String)],
+}
 
 /// All of them.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     /// Where the service answers.
-    pub(super) api: SocketAddr,
-    service: Child,
-    servers: Servers,
+    pub(crate) api: SocketAddr,
+    pub(crate) service: Child,
+    pub(crate) servers: Servers,
     home: Home,
 }
 
 impl Stage {
-    /// Starts them. The service lets one in, and more when it is told to.
-    pub(super) async fn set(rate: u32) -> Outcome<Self> {
+    /// Starts them.
+    pub(crate) async fn set(scene: &Scene<'_>) -> Outcome<Self> {
         let forbidden = std::env::var("ONSALE_INSTALL").as_deref() == Ok("0");
         let install = if forbidden { Install::Forbidden } else { Install::Allowed };
         let programs = Programs::find_or_install(install).await?;
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("streams-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", scene.name, std::process::id()));
         let home = Home::open(&folder).await?;
-        let servers = Servers::start(&programs, &home, Path::new(ONSALE), Durability::None).await?;
+        let servers = Servers::start(&programs, &home, Path::new(ONSALE), scene.durability).await?;
         let url = servers.postgres.url();
         let settings = PostgresSettings { url, connections: 1, queue: 0, timeout: PATIENCE };
         Postgres::migrate(&settings).await?;
         let postgres = Postgres::connect(&settings).await?;
         concert::seed(&postgres, concert::today(chrono_tz::Asia::Seoul)).await?;
         postgres.close().await;
-        let (service, api) = tokio::time::timeout(PATIENCE, serve(&servers, rate)).await??;
+        let mut connection = PgConnection::connect(&servers.postgres.url()).await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(scene.programme)).execute(&mut connection).await?;
+        connection.close().await?;
+        let (service, api) = tokio::time::timeout(PATIENCE, serve(&servers, scene.settings)).await??;
         Ok(Self { api, service, servers, home })
     }
 
-    pub(super) async fn meter(&self) -> Outcome<Meter> {
+    pub(crate) async fn meter(&self) -> Outcome<Meter> {
         let client = redis::Client::open(self.servers.redis.url())?;
         Ok(Meter {
             server: self.service.id().ok_or("the service has ended")?,
             redis: self.servers.redis.pid(),
+            postgres: self.servers.postgres.pid(),
             connection: client.get_multiplexed_async_connection().await?,
         })
     }
 
-    /// Has so many be active.
-    pub(super) async fn widen(&self, cap: u32) -> Outcome {
-        let mut connection = PgConnection::connect(&self.servers.postgres.url()).await?;
-        let widen = sqlx::query("UPDATE queue SET max_active = $1 WHERE id = 1").bind(i32::try_from(cap)?);
-        widen.execute(&mut connection).await?;
-        Ok(connection.close().await?)
-    }
-
-    /// Ends the service as an operator does; how long that took.
-    pub(super) async fn stop_service(&mut self) -> Outcome<Duration> {
-        let pid = self.service.id().ok_or("the service has ended by itself")?;
-        let begun = Instant::now();
-        kill(Pid::from_raw(pid.try_into()?), Signal::SIGTERM)?;
-        tokio::time::timeout(PATIENCE, self.service.wait()).await??;
-        Ok(begun.elapsed())
-    }
-
     /// Ends all of them, and removes what they kept.
-    pub(super) async fn strike(mut self) -> Outcome {
+    pub(crate) async fn strike(mut self) -> Outcome {
         if self.service.id().is_some() {
             self.service.kill().await?;
         }
@@ -93,16 +91,13 @@ impl Stage {
 }
 
 /// The service, as an operator would start it but for its settings.
-async fn serve(servers: &Servers, rate: u32) -> Outcome<(Child, SocketAddr)> {
+async fn serve(servers: &Servers, settings: &[(&str, String)]) -> Outcome<(Child, SocketAddr)> {
     let mut command = Command::new(ONSALE);
     command.arg("serve").env_clear();
     command.env("DATABASE_URL", servers.postgres.url()).env("REDIS_URL", servers.redis.url());
     command.env("ONSALE_TOKEN_KEY", hex::encode(rand::random::<[u8; 32]>()));
     command.env("ONSALE_LISTEN", "127.0.0.1:0").env("ONSALE_METRICS_LISTEN", "127.0.0.1:0");
-    command.env("ONSALE_MAX_ACTIVE", "1").env("ONSALE_ADMIT_PER_SECOND", rate.to_string());
-    command.env("ONSALE_ACTIVE_TTL_SECONDS", ACTIVE_TTL.as_secs().to_string());
-    // Nobody who only waits leaves in the course of a run.
-    command.env("ONSALE_WAITING_TTL_SECONDS", ACTIVE_TTL.as_secs().to_string());
+    command.envs(settings.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
     let mut service = command.spawn()?;
     let mut lines = BufReader::new(service.stdout.take().ok_or("the service says nothing")?).lines();
