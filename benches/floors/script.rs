@@ -45,22 +45,15 @@ fn joined(names: &[&str]) -> Outcome<String> {
     Ok(sources.join("\n"))
 }
 
-/// Whether a script takes many calls at once: then what they share comes first.
-fn takes_many() -> bool {
-    source("each.lua").is_ok()
-}
-
 impl Scripted {
     fn source(self) -> Outcome<String> {
-        match (self, takes_many()) {
-            (Self::Enter, true) => joined(&["queue/token.lua", "queue/admit.lua", "each.lua", "queue/enter.lua"]),
-            (Self::Enter, false) => joined(&["queue/token.lua", "queue/admit.lua", "queue/enter.lua"]),
-            (Self::Hold, true) => joined(&["seat/map.lua", "each.lua", "seat/hold.lua"]),
-            (Self::Hold, false) => joined(&["seat/map.lua", "seat/hold.lua"]),
+        match self {
+            Self::Enter => joined(&["queue/token.lua", "queue/admit.lua", "each.lua", "queue/enter.lua"]),
+            Self::Hold => joined(&["seat/map.lua", "each.lua", "seat/hold.lua"]),
         }
     }
 
-    /// Of the call of this number, without the incarnation.
+    /// Of the call of this number, without the incarnation: what calls share, then this call's own.
     fn arguments(self, call: usize) -> String {
         let (shared, own) = match self {
             Self::Enter => ("1 1000000 3600000 3600000 64 0 -1 0 0 0".to_owned(), format!("{}", call + 1)),
@@ -70,7 +63,7 @@ impl Scripted {
                 ("3600000 4 256".to_owned(), format!("{user} {reservation} {position}"))
             }
         };
-        if takes_many() { format!("{shared} {own}") } else { format!("{own} {shared}") }
+        format!("{shared} {own}")
     }
 
     fn keys(self, number: usize) -> [String; 8] {

@@ -70,8 +70,24 @@ local function quit_waiting(user)
   return true
 end
 
--- Puts a user among those who wait, in its order, if it is not among them. This and `quit_waiting` are the only ways in
--- and out, so that the crowd tells what the sorted set tells.
+-- Takes several users out who all wait, with their orders.
+local function all_quit_waiting(users, orders)
+  redis.call('ZREM', waiting, unpack(users))
+  local bits = {}
+  for _, order in ipairs(orders) do
+    local index = order - before - 1
+    if index >= 0 then
+      bits[#bits + 1] = 'SET'
+      bits[#bits + 1] = 'u1'
+      bits[#bits + 1] = string.format('%.0f', index)
+      bits[#bits + 1] = 0
+    end
+  end
+  if #bits > 0 then redis.call('BITFIELD', crowd, unpack(bits)) end
+end
+
+-- Puts a user among those who wait, in its order, if it is not among them. This and those above are the only ways in and
+-- out, so that the crowd tells what the sorted set tells.
 local function join_waiting(user, order)
   redis.call('ZADD', waiting, order, user)
   mark(order, 1)

@@ -10,7 +10,7 @@ use super::estimate::{Outlook, WaitSeconds};
 use super::snapshot::Glimpse;
 use super::store::{self, Fate};
 use super::view::About;
-use super::{Claim, Queue, QueueId, Queues, Rank};
+use super::{Claim, Queue, QueueId, Queues, Rank, Standing};
 use crate::store_error::StoreError;
 
 /// The most tokens that Redis is told of in one call.
@@ -24,7 +24,7 @@ impl Queues {
     /// it not long ago, Redis is told later. Who was not seen here asks Redis, which alone knows whether it has left.
     pub(super) async fn rank_lately(&self, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
         // Who was let in since the snapshot may be known to be active already.
-        match self.waiting_lately(queue, claim).filter(|_| self.passes.recall(claim).is_none()) {
+        match self.waiting_lately(queue, claim).filter(|_| self.passes.presume(claim).is_none()) {
             Some(rank) => Ok(rank),
             None => self.rank(queue, claim).await,
         }
@@ -102,8 +102,9 @@ impl Queues {
             let error = told.error(waited);
             metrics::histogram!("queue_estimate_error_seconds", "queue" => queue.name.clone()).record(error);
         }
-        if !matches!(rank, Rank::Active { .. }) {
-            self.passes.forget(claim);
+        match rank {
+            Rank::Active { left, .. } => self.passes.learn(claim, &Standing::Active { left: *left }),
+            _ => self.passes.forget(claim),
         }
         self.sightings.learn(claim, rank);
         self.hub.learn(self, claim, rank);

@@ -214,6 +214,9 @@ impl Queues {
                 Asked::Answer(Entering::Entered(store::Entry { place, waits, number, admissions })) => {
                     admissions.record(queue);
                     let claim = Claim { queue: queue.id, user, place };
+                    if !waits && admissions.has_issued() {
+                        self.passes.learn(&claim, &Standing::Active { left: queue.settings.active_ttl });
+                    }
                     if waits {
                         self.losses.somebody_waits(queue.id);
                         self.sightings.confirm(&claim);
@@ -247,6 +250,15 @@ impl Queues {
     /// Whether a token may try now, as Redis said not long ago.
     pub(crate) async fn check_lately(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         match self.passes.recall(claim) {
+            Some(left) => Ok(Standing::Active { left }),
+            None => self.check(queue, claim).await,
+        }
+    }
+
+    /// Whether a token may try, as far as this instance knows: for what finds out for sure on its way, and undoes what it has
+    /// done if not, as a hold does.
+    pub(crate) async fn check_first(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
+        match self.passes.presume(claim) {
             Some(left) => Ok(Standing::Active { left }),
             None => self.check(queue, claim).await,
         }

@@ -16,7 +16,7 @@ use crate::ids::UserId;
 
 static TOKEN: HeaderName = HeaderName::from_static("token");
 
-/// How long a read may rely on what Redis said of a token. What is taken (holds, payments) asks anew, or has it undone.
+/// How long a read may rely on what Redis said of a token.
 const RELIANCE: Duration = Duration::from_millis(500);
 
 /// An authentic token, and its queue. Redis was not asked.
@@ -136,7 +136,7 @@ pub(crate) fn invalid_token() -> ApiError {
     ApiError::new(ErrorCode::InvalidToken, "Send the header token with a token of this service.")
 }
 
-/// Which tokens were active a moment ago.
+/// Which tokens were active when Redis was asked last.
 #[derive(Debug, Default)]
 pub(super) struct PassCache {
     known: DashMap<(QueueId, UserId), Known>,
@@ -152,8 +152,17 @@ struct Known {
 impl PassCache {
     /// How long the token is active yet, if Redis said so lately.
     pub(super) fn recall(&self, claim: &Claim) -> Option<Duration> {
+        self.known_within(claim, RELIANCE)
+    }
+
+    /// How long the token is active yet, if Redis has ever said so and this instance knows of no end since.
+    pub(super) fn presume(&self, claim: &Claim) -> Option<Duration> {
+        self.known_within(claim, Duration::MAX)
+    }
+
+    fn known_within(&self, claim: &Claim, time: Duration) -> Option<Duration> {
         let known = self.known.get(&(claim.queue, claim.user))?;
-        if known.place != claim.place || known.learnt.elapsed() > RELIANCE {
+        if known.place != claim.place || known.learnt.elapsed() > time {
             return None;
         }
         let left = known.expires.saturating_duration_since(Instant::now());
@@ -178,8 +187,9 @@ impl PassCache {
         self.known.clear();
     }
 
-    /// Drops what nobody may rely on any more.
+    /// Drops what has ended.
     pub(super) fn prune(&self) {
-        self.known.retain(|_, known| known.learnt.elapsed() <= RELIANCE);
+        let now = Instant::now();
+        self.known.retain(|_, known| known.expires > now);
     }
 }

@@ -80,6 +80,11 @@ pub(super) struct Admissions {
 }
 
 impl Admissions {
+    /// Whether the one that entered has a new place.
+    pub(super) fn has_issued(&self) -> bool {
+        self.issued > 0
+    }
+
     /// Counts them.
     pub(super) fn record(&self, queue: &Queue) {
         let name = queue.name.clone();

@@ -167,7 +167,7 @@ async fn take_many(
 }
 
 async fn require_active(queues: &Queues, presented: &Presented) -> Result<(), ApiError> {
-    queues.check_lately(&presented.queue, &presented.claim).await?.require_active()
+    queues.check_first(&presented.queue, &presented.claim).await?.require_active()
 }
 
 async fn take(reservations: &Reservations, pass: &Presented, request: HoldRequest) -> Result<Held, ApiError> {
