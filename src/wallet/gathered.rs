@@ -67,7 +67,7 @@ impl Work for Sets {
 
     async fn run(&self, charges: Vec<Charge>) -> Vec<Self::Answer> {
         match store::charge_many(&self.0, &charges).await {
-            Ok(charged) => charged.into_iter().map(Ok).collect(),
+            Ok(told) => told.into_iter().map(Ok).collect(),
             Err(error) if may_be_a_members(&error) => charges.iter().map(|_| Ok(Charged::LeftOut)).collect(),
             Err(error) => StoreError::from(error).repeat().take(charges.len()).map(Err).collect(),
         }
