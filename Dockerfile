@@ -4,7 +4,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev &
 WORKDIR /onsale
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir -p src benches/streams && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
- && cp src/main.rs benches/token.rs && cp src/main.rs benches/streams/main.rs \
+ && cp src/main.rs benches/token.rs && cp src/main.rs benches/micro.rs && cp src/main.rs benches/streams/main.rs \
  && cargo build --release --locked --bin onsale && rm -r src
 COPY .sqlx .sqlx
 COPY migrations migrations
