@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     const QUEUE: QueueId = QueueId(1);
-    const TTL: Duration = Duration::from_secs(120);
+    const TTL: Duration = Duration::from_mins(2);
 
     fn claim(place: u64) -> Claim {
         Claim { queue: QUEUE, user: 7.try_into().unwrap(), place }
