@@ -4,7 +4,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev &
 WORKDIR /onsale
 COPY Cargo.toml Cargo.lock build.rs ./
 RUN mkdir -p src benches/streams benches/floors && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \
- && cp src/main.rs benches/token.rs && cp src/main.rs benches/streams/main.rs && cp src/main.rs benches/floors/main.rs \
+ && for bench in token micro streams/main floors/main; do cp src/main.rs benches/$bench.rs; done \
  && cargo build --release --locked --bin onsale && rm -r src
 COPY .sqlx .sqlx
 COPY migrations migrations

@@ -4,11 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ::http::header::{CONNECTION, HeaderValue};
 use axum::Router;
-use axum::extract::{FromRef, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::extract::{FromRef, State};
 use axum::routing::get;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -34,7 +31,7 @@ const MOST_ADMIN_CALLS: usize = 16;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running service. Cheap to clone.
-#[derive(Debug, Clone, FromRef)]
+#[derive(Debug, Clone)]
 pub struct App {
     /// The queues.
     pub queues: Arc<Queues>,
@@ -73,7 +70,7 @@ pub struct Readiness {
     pub redis: Redis,
     /// Postgres.
     pub postgres: Postgres,
-    draining: AtomicBool,
+    draining: Arc<AtomicBool>,
 }
 
 /// Why the service did not start.
@@ -91,6 +88,34 @@ pub enum StartError {
     /// A store failed at the first questions.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The app as the calls' state, of which each call takes a clone or more: one count to raise, not one a room.
+#[derive(Debug, Clone)]
+struct Calls(Arc<App>);
+
+macro_rules! rooms {
+    ($($field:ident: $Room:ty,)*) => {
+        $(impl FromRef<Calls> for Arc<$Room> {
+            fn from_ref(calls: &Calls) -> Self {
+                calls.0.$field.clone()
+            }
+        })*
+    };
+}
+
+rooms! {
+    queues: Queues,
+    concerts: Concerts,
+    seats: Seats,
+    reservations: Reservations,
+    wallets: Wallets,
+    payments: Payments,
+    idempotency: Idempotency,
+    admin: Admin,
+    gate: Gate,
+    rate_limits: RateLimits,
+    readiness: Readiness,
 }
 
 impl App {
@@ -140,7 +165,7 @@ impl App {
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
-            readiness: Arc::new(Readiness { redis, postgres, draining: AtomicBool::new(false) }),
+            readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
             tasks,
             settle_turn: Arc::default(),
             streams: CancellationToken::new(),
@@ -159,15 +184,16 @@ impl App {
             .merge(gate::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
-        let router = http::wrap(http::fallbacks(router).with_state(self.clone()), request_timeout, max_in_flight);
-        let router = match self.admin.operators() {
+        let (calls, draining) = (Calls(Arc::new(self.clone())), &self.readiness.draining);
+        let router = http::fallbacks(router).with_state(calls.clone());
+        let router = http::wrap(router, request_timeout, max_in_flight, draining.clone());
+        match self.admin.operators() {
             Some(operators) => {
-                let calls = admin::router(operators).with_state(self.clone());
-                router.merge(http::wrap(calls, request_timeout.max(ADMIN_TIMEOUT), MOST_ADMIN_CALLS))
+                let admin = admin::router(operators).with_state(calls);
+                router.merge(http::wrap(admin, request_timeout.max(ADMIN_TIMEOUT), MOST_ADMIN_CALLS, draining.clone()))
             }
             None => router,
-        };
-        router.layer(from_fn_with_state(Arc::clone(&self.readiness), say_goodbye))
+        }
     }
 
     /// From now on not ready. Streams end; who comes again is sent elsewhere by the load balancer.
@@ -177,15 +203,6 @@ impl App {
         self.seats.end_streams();
         self.readiness.draining.store(true, Ordering::SeqCst);
     }
-}
-
-/// While a shutdown goes on, clients are told to come by another connection next time, before theirs is closed.
-async fn say_goodbye(State(readiness): State<Arc<Readiness>>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if readiness.draining.load(Ordering::SeqCst) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
 }
 
 async fn livez() -> Success<()> {

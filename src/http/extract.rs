@@ -158,12 +158,14 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
 /// Reads a small body before anything is decided. A refusal then leaves the connection in order: hyper closes one whose
 /// request was not read to its end, and in a rush nearly everybody is refused.
 pub(super) async fn read_ahead(request: Request) -> Result<Request, ApiError> {
-    if !declared_length(&request).is_some_and(|length| (1..=BODY_LIMIT as u64).contains(&length)) {
-        return Ok(request);
-    }
     let (parts, body) = request.into_parts();
     let body = read_body(Request::new(body), BODY_LIMIT).await?;
     Ok(Request::from_parts(parts, body.into()))
+}
+
+/// Whether a request has such a body.
+pub(super) fn is_read_ahead(request: &Request) -> bool {
+    declared_length(request).is_some_and(|length| (1..=BODY_LIMIT as u64).contains(&length))
 }
 
 fn declared_length(request: &Request) -> Option<u64> {

@@ -1,35 +1,50 @@
-//! What is around every call: request id, time-out, load shedding, panics, log line, metrics.
+//! What is around every call: request id, time-out, load shedding, panics, log line, metrics. Each call pays for it, so it is
+//! one layer, it takes no lock and makes no text that nobody reads.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
+use axum::routing::Route;
+use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::Method;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
+use tower::Service;
+use tower::layer::layer_fn;
 use tracing::Instrument;
 
+use super::call::{self, Call};
 use super::error::Cause;
-use super::extract::read_ahead;
+use super::extract::{is_read_ahead, read_ahead};
+use super::tally::Tally;
 use super::{ApiError, ErrorCode};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// What the request is called, in its answer and in the log; an extension of every request.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub HeaderValue);
 
 /// The bounds around every call.
 #[derive(Debug)]
 struct Bounds {
     timeout: Duration,
     in_flight: Semaphore,
+    draining: Arc<AtomicBool>,
+}
+
+/// One route of one method, or what answers where there is none, with what is around it.
+#[derive(Debug, Clone)]
+struct Around {
+    route: Route,
+    bounds: Arc<Bounds>,
+    tally: Arc<Tally>,
 }
 
 /// Answers for routes and methods that are not there, in the envelope.
@@ -44,34 +59,57 @@ pub fn method_fallback<S: Clone + Send + Sync + 'static>(router: Router<S>) -> R
     })
 }
 
-/// Puts the layers around the whole service, or a part of it that has bounds of its own.
-pub fn wrap(router: Router, timeout: Duration, max_in_flight: usize) -> Router {
-    let bounds = Arc::new(Bounds { timeout, in_flight: Semaphore::new(max_in_flight) });
-    router.layer(from_fn_with_state(bounds, around))
+/// Puts the layers around the whole service, or a part of it that has bounds of its own. While `draining` says that a
+/// shutdown goes on, clients are told to come by another connection next time, before theirs is closed.
+pub fn wrap(router: Router, timeout: Duration, max_in_flight: usize, draining: Arc<AtomicBool>) -> Router {
+    let bounds = Arc::new(Bounds { timeout, in_flight: Semaphore::new(max_in_flight), draining });
+    router.layer(layer_fn(move |route| Around { route, bounds: bounds.clone(), tally: Arc::default() }))
 }
 
-async fn around(State(bounds): State<Arc<Bounds>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let id = request_id(&request);
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("http", request.id = id.to_str().unwrap_or_default(), %method, route);
+impl Service<Request> for Around {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
 
-    let mut response = bounded(&bounds, request, next).instrument(span.clone()).await;
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Service::<Request>::poll_ready(&mut self.route, context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // A route is always ready, so its clone is as good as itself.
+        let Self { route, bounds, tally } = self.clone();
+        Box::pin(around(route, bounds, tally, request).map(Ok))
+    }
+}
+
+async fn around(route: Route, bounds: Arc<Bounds>, tally: Arc<Tally>, request: Request) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let call = Call { id: id.clone(), method: request.method().clone(), path };
+    // Made only where somebody wants spans; log lines get what it says from the call.
+    let span =
+        tracing::debug_span!("http", request.id = call.id(), method = call.method.as_str(), route = call.route());
+    let within = call::within(call, bounded(&bounds, request, route).instrument(span));
+    let (mut response, call) = within.await;
     response.headers_mut().insert(&REQUEST_ID, id);
-    span.in_scope(|| log(&response, started.elapsed()));
-    measure(&method, route, &response, started.elapsed());
+    if bounds.draining.load(Ordering::Relaxed) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let took = started.elapsed();
+    tally.count(method_label(&call.method), call.route(), response.status(), took);
+    call::say(call, || log(&response, took));
     response
 }
 
-async fn bounded(bounds: &Bounds, request: Request, next: Next) -> Response {
+async fn bounded(bounds: &Bounds, request: Request, mut route: Route) -> Response {
     let Ok(_place) = bounds.in_flight.try_acquire() else {
         return ApiError::unavailable("too many requests are in flight").into_response();
     };
     let call = async {
-        match read_ahead(request).await {
-            Ok(request) => next.run(request).await,
+        let request = if is_read_ahead(&request) { read_ahead(request).await } else { Ok(request) };
+        match request {
+            Ok(request) => route.call(request).await.unwrap_or_else(|never| match never {}),
             Err(error) => error.into_response(),
         }
     };
@@ -96,7 +134,12 @@ fn request_id(request: &Request) -> HeaderValue {
         let bytes = value.as_bytes();
         (1..=128).contains(&bytes.len()) && bytes.iter().copied().all(sane)
     });
-    let ours = || HeaderValue::try_from(uuid::Uuid::new_v4().to_string());
+    // The system need not be asked for randomness: an id has to be unique, not secret.
+    let ours = || {
+        let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+        let text = Bytes::copy_from_slice(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()).as_bytes());
+        HeaderValue::from_maybe_shared(text)
+    };
     theirs.cloned().unwrap_or_else(|| ours().unwrap_or(HeaderValue::from_static("none")))
 }
 
@@ -134,11 +177,4 @@ fn method_label(method: &Method) -> &'static str {
         Method::OPTIONS => "OPTIONS",
         _ => "other",
     }
-}
-
-fn measure(method: &Method, route: String, response: &Response, took: Duration) {
-    let method = method_label(method);
-    let status = response.status().as_u16().to_string();
-    metrics::histogram!("http_request_duration_seconds", "method" => method, "route" => route.clone()).record(took);
-    metrics::counter!("http_requests_total", "method" => method, "route" => route, "status" => status).increment(1);
 }

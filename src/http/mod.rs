@@ -1,6 +1,7 @@
 //! What every call has in common: the envelope, the errors, the extractors, the layers around the router. Knows nothing
 //! of concerts.
 
+mod call;
 mod envelope;
 mod error;
 mod events;
@@ -9,13 +10,17 @@ mod layers;
 mod not_modified;
 mod page;
 mod rate;
+mod rendered;
+mod tally;
 
-pub use envelope::{Success, success_body};
+pub use call::{CallFields, with_call};
+pub use envelope::{Success, success_around, success_body};
 pub use error::{ApiError, ErrorCode};
 pub use events::{COMMENT, EventSink, EventStream, MAX_STREAMS, event, event_stream, retry, silence};
 pub(crate) use extract::single_header;
 pub use extract::{BODY_LIMIT, Form, IdPath, Json, LargeJson, Query, TextPath, User};
-pub use layers::{RequestId, fallbacks, method_fallback, wrap};
+pub use layers::{fallbacks, method_fallback, wrap};
 pub use not_modified::matches_etag;
 pub use page::{Page, rfc3339};
 pub use rate::RateLimits;
+pub use rendered::Rendered;

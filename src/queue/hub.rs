@@ -283,7 +283,7 @@ impl Watched {
             self.rank = Rank::Waiting { ahead, expires_ms, order: order.unwrap_or_default(), entry: 0 };
             if now.duration_since(self.noted) >= settings.waiting_ttl / 4 {
                 self.noted = now;
-                queues.sightings.note(claim);
+                queues.sightings.note(claim, settings.waiting_ttl);
             }
             return false;
         }

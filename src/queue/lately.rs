@@ -37,7 +37,7 @@ impl Queues {
         }
         let order = self.order_of(queue, claim)?;
         let ahead = snapshot.ahead(order)?;
-        self.sightings.note(claim);
+        self.sightings.note(claim, queue.settings.waiting_ttl);
         self.losses.somebody_waits(queue.id);
         let expires_ms = snapshot.expiry(queue.settings.waiting_ttl);
         Some(Rank::Waiting { ahead, expires_ms, order, entry: 0 })
@@ -45,7 +45,9 @@ impl Queues {
 
     /// What this instance knows of a queue.
     pub(super) fn glimpse(&self, queue: QueueId) -> Arc<Glimpse> {
-        self.glimpses.entry(queue).or_default().clone()
+        // Many may look at a time; only one may make an entry.
+        let known = self.glimpses.get(&queue).map(|glimpse| glimpse.clone());
+        known.unwrap_or_else(|| self.glimpses.entry(queue).or_default().clone())
     }
 
     /// What there is to say of a queue.
@@ -58,21 +60,25 @@ impl Queues {
         About { outlook, sold_out: self.sold_out(queue) }
     }
 
-    /// Tells Redis whom this instance has seen.
+    /// Tells Redis whom this instance has seen, as far as it has to know by now.
     pub async fn tell_sightings(&self) -> Result<(), StoreError> {
+        let queues = self.all();
+        let waiting_ttls = queues.iter().map(|queue| (queue.id, queue.settings.waiting_ttl)).collect();
+        let mut taken = self.sightings.take(&waiting_ttls);
         let mut outcome = Ok(());
-        for queue in self.all() {
-            let seen = self.sightings.take(queue.id);
+        for queue in queues {
+            let seen = taken.remove(&queue.id).unwrap_or_default();
             for page in seen.chunks(PAGE) {
                 let told = self.see(&queue, page).await;
-                if !matches!(told, Ok(Some(_))) {
-                    self.sightings.put_back(page);
+                match told {
+                    Ok(Some(_)) => self.sightings.were_told(page),
+                    _ => self.sightings.put_back(page),
                 }
                 outcome = outcome.and(told.map(|_| ()));
             }
         }
         if self.sighting_runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
-            self.sightings.prune(|queue| self.get(queue).map(|queue| queue.settings.waiting_ttl));
+            self.sightings.prune(&waiting_ttls);
         }
         outcome
     }

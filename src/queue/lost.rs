@@ -29,6 +29,9 @@ const CALM_BEFORE_DRAW: Duration = WAITS_FOR;
 /// For how long somebody who was seen waiting is taken to wait still: who waits asks every 11 s or more often.
 const WAITS_FOR: Duration = Duration::from_secs(12);
 
+/// How exactly it is known when somebody was seen waiting last.
+const WAITS_NEWS: Duration = Duration::from_secs(1);
+
 /// The most tokens that one script looks at.
 const PAGE: usize = 1000;
 
@@ -77,11 +80,15 @@ pub(super) struct Losses {
 
 impl Losses {
     pub(super) fn somebody_waits(&self, queue: QueueId) {
-        self.waited.insert(queue, Instant::now());
+        // A crowd says so all the time: once a second is enough, and many may look at a time.
+        let is_known = self.waited.get(&queue).is_some_and(|at| at.elapsed() < WAITS_NEWS);
+        if !is_known {
+            self.waited.insert(queue, Instant::now());
+        }
     }
 
     fn is_crowded(&self, queue: QueueId) -> bool {
-        self.waited.get(&queue).is_some_and(|at| at.elapsed() < WAITS_FOR)
+        self.waited.get(&queue).is_some_and(|at| at.elapsed() < WAITS_FOR + WAITS_NEWS)
     }
 }
 

@@ -7,15 +7,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use serde::Serialize;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use super::answers::{Known, Look};
 use super::plan::Plan;
+use super::render::{render_free, render_map};
 use super::store::{self, MapCalls};
-use crate::http::success_body;
-use crate::ids::{ScheduleId, SeatId};
-use crate::money::Won;
+use crate::http::Rendered;
+use crate::ids::ScheduleId;
 use crate::postgres::Postgres;
 use crate::redis::{Redis, ScheduleKeys};
 use crate::store_error::StoreError;
@@ -45,10 +44,8 @@ pub struct FreeList {
     pub free: usize,
     /// How many are not sold: free, held or being paid.
     pub unsold: usize,
-    /// The answer of `GET …/seats`.
-    pub body: Bytes,
-    /// Its entity tag, from its content, and so the same on every instance.
-    pub etag: String,
+    /// The answer of `GET …/seats`. Its entity tag is from its content, and so the same on every instance.
+    pub answer: Arc<Rendered>,
     pub(super) states: Bytes,
     pub(super) known: Known,
     /// Just before Redis was asked: of two lists, the newer has the later.
@@ -59,10 +56,8 @@ pub struct FreeList {
 /// All seats of a schedule at some moment.
 #[derive(Debug)]
 pub struct SeatMap {
-    /// The answer of `GET …/seat-map`.
-    pub body: Bytes,
-    /// Its entity tag, from its content, and so the same on every instance.
-    pub etag: String,
+    /// The answer of `GET …/seat-map`. Its entity tag is from its content, and so the same on every instance.
+    pub answer: Rendered,
     known: Known,
 }
 
@@ -77,45 +72,6 @@ pub(super) struct Asking {
 impl Asking {
     pub(super) fn known(&self) -> Option<&Known> {
         self.last.as_ref().map(|list| &list.known)
-    }
-}
-
-#[derive(Serialize)]
-struct SeatsView {
-    seats: Vec<SeatView>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SeatView {
-    concert_seat_id: SeatId,
-    seat_number: i32,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MapView<'a> {
-    concert_schedule_id: ScheduleId,
-    seats: Vec<MapSeatView<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MapSeatView<'a> {
-    concert_seat_id: SeatId,
-    section: &'a str,
-    row: &'a str,
-    seat_number: i32,
-    price: Won,
-    status: &'static str,
-}
-
-/// A seat's state, in the contract's words.
-pub(super) fn status(state: Option<u8>) -> &'static str {
-    match state {
-        Some(b'F') => "FREE",
-        Some(b'S') => "SOLD",
-        _ => "HELD",
     }
 }
 
@@ -173,7 +129,7 @@ impl Board {
     pub(super) fn learn(&self, asking: Asking, plan: &Plan, look: Look) -> Result<Arc<FreeList>, StoreError> {
         let Asking { at, changes, last } = asking;
         let list = match (look, last) {
-            (Look::Seats { known, states }, _) => FreeList::render(plan, states, known, at, changes)?,
+            (Look::Seats { known, states }, _) => FreeList::render(plan, states, known, at, changes),
             (Look::Same, Some(last)) => last.confirmed(at, changes),
             (Look::Same, None) => {
                 let source = "seat.look answered SAME to one who knew nothing".into();
@@ -186,24 +142,16 @@ impl Board {
     }
 
     /// All seats, as the list has them: rendered by whoever asks first after a change.
-    pub(super) fn map(&self, plan: &Plan, list: &FreeList) -> Result<Arc<SeatMap>, StoreError> {
+    pub(super) fn map(&self, plan: &Plan, list: &FreeList) -> Arc<SeatMap> {
         if let Some(map) = self.map.load_full()
             && map.known == list.known
         {
-            return Ok(map);
+            return map;
         }
-        let seats = plan.by_number().map(|(position, seat)| MapSeatView {
-            concert_seat_id: seat.id,
-            section: &seat.section,
-            row: &seat.row,
-            seat_number: seat.number,
-            price: seat.price,
-            status: status(usize::try_from(position).ok().and_then(|at| list.states.get(at)).copied()),
-        });
-        let (body, etag) = render(&MapView { concert_schedule_id: self.schedule, seats: seats.collect() })?;
-        let map = Arc::new(SeatMap { body, etag, known: list.known.clone() });
+        let answer = render_map(plan, self.schedule, &list.states);
+        let map = Arc::new(SeatMap { answer, known: list.known.clone() });
         self.map.store(Some(map.clone()));
-        Ok(map)
+        map
     }
 
     /// The list, unless it is old or this instance has changed a seat since.
@@ -215,32 +163,14 @@ impl Board {
 }
 
 impl FreeList {
-    pub(super) fn render(
-        plan: &Plan,
-        states: Bytes,
-        known: Known,
-        asked: Instant,
-        changes: u64,
-    ) -> Result<Self, StoreError> {
-        let view = |seat: &super::Seat| SeatView { concert_seat_id: seat.id, seat_number: seat.number };
-        let seats: Vec<SeatView> = plan.free(&states).map(view).collect();
-        let free = seats.len();
+    pub(super) fn render(plan: &Plan, states: Bytes, known: Known, asked: Instant, changes: u64) -> Self {
         let unsold = states.iter().filter(|state| **state != b'S').count();
-        let (body, etag) = render(&SeatsView { seats })?;
-        Ok(Self { free, unsold, body, etag, states, known, asked, changes })
+        let (free, answer) = render_free(plan, &states);
+        Self { free, unsold, answer: Arc::new(answer), states, known, asked, changes }
     }
 
     fn confirmed(&self, asked: Instant, changes: u64) -> Self {
-        let (body, etag, known) = (self.body.clone(), self.etag.clone(), self.known.clone());
-        Self { free: self.free, unsold: self.unsold, body, etag, states: self.states.clone(), known, asked, changes }
+        let (answer, states, known) = (self.answer.clone(), self.states.clone(), self.known.clone());
+        Self { free: self.free, unsold: self.unsold, answer, states, known, asked, changes }
     }
-}
-
-/// The answer, and its entity tag.
-fn render(view: &impl Serialize) -> Result<(Bytes, String), StoreError> {
-    let body = success_body(view)
-        .map_err(|_| StoreError::Unexpected { store: "redis", source: "the seats do not render".into() })?;
-    let hash = blake3::hash(&body).to_hex();
-    let etag = format!("\"{}\"", &hash.as_str()[..32]);
-    Ok((body, etag))
 }

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
-use bytes::Bytes;
-use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 
 use super::Seats;
 use super::hub::Watcher;
 use crate::concert::Concerts;
-use crate::http::{ApiError, ErrorCode, EventStream, IdPath, RateLimits, matches_etag, single_header};
+use crate::http::{ApiError, ErrorCode, EventStream, IdPath, RateLimits, single_header};
 use crate::ids::{self, ScheduleId};
 use crate::queue::{ActivePass, Presented, Queues, Watching};
 
@@ -43,7 +41,7 @@ async fn seats(
 ) -> Result<Response, ApiError> {
     require_open(&concerts, &pass, id)?;
     let list = seats.free_list(id).await?;
-    Ok(unless_known(&headers, &list.etag, &list.body))
+    Ok(list.answer.answer(&headers).await)
 }
 
 async fn seat_map(
@@ -55,7 +53,7 @@ async fn seat_map(
 ) -> Result<Response, ApiError> {
     require_open(&concerts, &pass, id)?;
     let map = seats.seat_map(id).await?;
-    Ok(unless_known(&headers, &map.etag, &map.body))
+    Ok(map.answer.answer(&headers).await)
 }
 
 /// A stream of what changes. It lasts as long as the token is known to be active when it begins: whoever holds a seat in the
@@ -81,13 +79,4 @@ fn require_open(concerts: &Concerts, pass: &Presented, id: ScheduleId) -> Result
         .upcoming(id)
         .ok_or_else(|| ApiError::new(ErrorCode::ScheduleNotFound, "There is no such schedule, or it is over."))?;
     pass.require_queue(schedule.queue)
-}
-
-/// The body; or 304 if the client has it. Kept by the client alone, and shown again only after asking whether it has changed.
-fn unless_known(headers: &HeaderMap, etag: &str, body: &Bytes) -> Response {
-    let caching = [(ETAG, etag), (CACHE_CONTROL, "private, no-cache")];
-    if matches_etag(headers, etag) {
-        return (StatusCode::NOT_MODIFIED, caching).into_response();
-    }
-    (caching, [(CONTENT_TYPE, "application/json")], body.clone()).into_response()
 }

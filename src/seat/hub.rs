@@ -12,7 +12,8 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde::Serialize;
 
-use super::board::{FreeList, status};
+use super::board::FreeList;
+use super::render::status;
 use super::{Plan, Seats};
 use crate::http::{self, ApiError, COMMENT, EventSink, EventStream, retry, silence};
 use crate::ids::{ScheduleId, SeatId, UserId};
@@ -298,7 +299,7 @@ mod tests {
 
     fn list(states: &'static [u8], version: u64, asked: Instant) -> Arc<FreeList> {
         let known = Known { generation: "g".to_owned(), version };
-        Arc::new(FreeList::render(&plan(), states.into(), known, asked, 0).unwrap_or_else(|_| unreachable!()))
+        Arc::new(FreeList::render(&plan(), states.into(), known, asked, 0))
     }
 
     fn stream() -> (Stream, EventStream) {

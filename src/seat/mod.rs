@@ -11,6 +11,7 @@ mod control;
 mod http;
 mod hub;
 mod plan;
+mod render;
 mod settle;
 mod store;
 
@@ -26,6 +27,7 @@ pub use board::{FreeList, SeatMap};
 pub use control::{Counts, NewSeat, PlannedSeat, create};
 pub use http::router;
 pub use plan::{Plan, Seat};
+pub use render::{render_free, render_map};
 
 use crate::http::MAX_STREAMS;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
@@ -136,7 +138,7 @@ impl Seats {
     pub async fn seat_map(&self, schedule: ScheduleId) -> Result<Arc<SeatMap>, StoreError> {
         let list = self.free_list(schedule).await?;
         let board = self.board(schedule);
-        board.map(&*board.plan(&self.postgres).await?, &list)
+        Ok(board.map(&*board.plan(&self.postgres).await?, &list))
     }
 
     /// Takes a seat for a while; none if the schedule has no such seat.

@@ -1,7 +1,9 @@
 //! What seats a schedule has. Set when the schedule is made, and never changed after.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
+use super::render::Pieces;
 use crate::ids::SeatId;
 use crate::money::Won;
 
@@ -27,6 +29,8 @@ pub struct Plan {
     positions: HashMap<SeatId, u32>,
     by_number: Vec<u32>,
     rows: String,
+    list_pieces: OnceLock<Pieces>,
+    map_pieces: OnceLock<Pieces>,
 }
 
 impl Seat {
@@ -46,7 +50,8 @@ impl Plan {
         let by_number = numbered.into_iter().map(|(_, position)| position).collect();
         let lengths = seats.chunk_by(Seat::is_beside).map(|row| row.len().to_string());
         let rows = lengths.collect::<Vec<_>>().join(" ");
-        Self { seats, positions, by_number, rows }
+        let (list_pieces, map_pieces) = (OnceLock::new(), OnceLock::new());
+        Self { seats, positions, by_number, rows, list_pieces, map_pieces }
     }
 
     /// How many seats side by side each row has, in order of position, as the scripts take it: `10 10`.
@@ -72,10 +77,14 @@ impl Plan {
         self.seats.get(usize::try_from(position).ok()?)
     }
 
-    /// Those seats that `states`, one byte each, says are free, by number.
-    pub fn free<'a>(&'a self, states: &'a [u8]) -> impl Iterator<Item = &'a Seat> {
-        let is_free = |position: u32| usize::try_from(position).ok().and_then(|at| states.get(at)) == Some(&b'F');
-        self.by_number.iter().filter(move |position| is_free(**position)).filter_map(|position| self.at(*position))
+    /// What the list of free seats is put together from.
+    pub(super) fn list_pieces(&self) -> &Pieces {
+        self.list_pieces.get_or_init(|| Pieces::of_list(self))
+    }
+
+    /// What the map is put together from.
+    pub(super) fn map_pieces(&self) -> &Pieces {
+        self.map_pieces.get_or_init(|| Pieces::of_map(self))
     }
 
     /// The states of a map in which nothing is sold.
@@ -103,11 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn free_seats_come_by_number_whatever_their_position() {
+    fn seats_come_by_number_whatever_their_position() {
         let seat = |id, number| seat(id, "R", "A", number);
         let plan = Plan::new(vec![seat(7, 30), seat(8, 10), seat(9, 20)]);
         assert_eq!(plan.all_free(), b"FFF");
-        assert_eq!(plan.free(b"FFS").map(|seat| seat.number).collect::<Vec<_>>(), [10, 30]);
+        assert_eq!(
+            plan.by_number().map(|(at, seat)| (at, seat.number)).collect::<Vec<_>>(),
+            [(1, 10), (2, 20), (0, 30)]
+        );
         assert_eq!("9".parse().ok().and_then(|id| plan.position(id)), Some(2));
     }
 }

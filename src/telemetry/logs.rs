@@ -2,8 +2,14 @@
 
 use std::io::{IsTerminal, stderr, stdout};
 
+use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::http::with_call;
 
 /// Where lines go: a service's to stdout, those of a command that prints its result there to stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,14 +54,57 @@ pub fn start_logs(filter: &str, output: Output) -> Result<(), BadFilter> {
         Output::Stdout => stdout().is_terminal(),
         Output::Stderr => stderr().is_terminal(),
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer).with_target(false);
+    let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer);
     // An error means that another start was faster.
     let _ = if terminal {
-        lines.compact().try_init()
+        let event = format::format().compact().with_target(false).with_ansi(true);
+        lines.event_format(OfCalls { event, is_json: false }).try_init()
     } else {
-        lines.json().flatten_event(true).with_span_list(false).try_init()
+        let event = format::format().json().flatten_event(true).with_target(false);
+        let event = event.with_span_list(false).with_current_span(false);
+        lines.fmt_fields(format::JsonFields::new()).event_format(OfCalls { event, is_json: true }).try_init()
     };
     Ok(())
+}
+
+/// Lines that say of which call they are, if they are of one: taken from the call when a line is written, so that calls of
+/// which nothing is said pay nothing for it.
+struct OfCalls<F> {
+    event: F,
+    is_json: bool,
+}
+
+impl<S, N, F> FormatEvent<S, N> for OfCalls<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let mut line = String::new();
+        self.event.format_event(context, Writer::new(&mut line), event)?;
+        writer.write_str(&with_fields_of_call(line, self.is_json))
+    }
+}
+
+fn with_fields_of_call(mut line: String, is_json: bool) -> String {
+    let fields = with_call(|call| {
+        if is_json {
+            return serde_json::to_string(&call).unwrap_or_default().replacen('{', ",", 1);
+        }
+        format!(" request.id={} method={} route={}", call.id, call.method, call.route)
+    });
+    if let Some(fields) = fields {
+        line.truncate(line.trim_end().len() - usize::from(is_json));
+        line.push_str(&fields);
+        line.push('\n');
+    }
+    line
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::operator::{Operator, Operators, authenticate};
 use super::{Act, Action, Admin};
 use crate::concert::Concerts;
-use crate::http::{ApiError, RequestId, method_fallback};
+use crate::http::{ApiError, method_fallback, with_call};
 use crate::payment::Payments;
 use crate::queue::Queues;
 use crate::seat::Seats;
@@ -70,8 +70,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Asker {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let operator = Operator::from_request_parts(parts, state).await?;
-        let id = parts.extensions.get().and_then(|RequestId(id)| id.to_str().ok()).unwrap_or_default();
-        Ok(Self { operator, request_id: id.to_owned() })
+        let request_id = with_call(|call| call.id.to_owned()).unwrap_or_default();
+        Ok(Self { operator, request_id })
     }
 }
 

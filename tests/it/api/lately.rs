@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::told::set;
 use crate::support::{OwnServers, SLACK, TestApp, block_on, eventually};
 
 const ONE: [&str; 2] = ["--max-active", "1"];
@@ -97,6 +98,40 @@ fn who_follows_what_it_is_told_keeps_its_place() {
             let after = answer.data()["pollAfterMillis"].as_u64().unwrap();
             assert!(after < 1500, "less than half of 3 s: {after}");
             tokio::time::sleep(Duration::from_millis(after)).await;
+        }
+    });
+}
+
+#[test]
+fn who_asks_again_just_in_time_keeps_its_place_though_redis_was_not_told_of_each_poll() {
+    block_on(async {
+        let app = short_lived().await;
+        let other = app.second().await;
+        let (_active, token) = (app.enter(1).await, app.enter(2).await);
+        // The first question has the crowd fetched, the next ones are answered here.
+        assert_eq!(status(&app, &token).await, "WAITING");
+        for _ in 0..6 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!(status(&app, &token).await, "WAITING");
+        }
+        tokio::time::sleep(Duration::from_millis(2600)).await;
+        assert_eq!(status(&other, &token).await, "WAITING", "the last poll counts, not the last that Redis saw");
+    });
+}
+
+#[test]
+fn a_time_to_live_that_is_shortened_finds_those_who_ask() {
+    block_on(async {
+        let app = TestApp::with(&[&ONE[..], &["--waiting-ttl-seconds", "60"]].concat()).await;
+        let (_active, token) = (app.enter(1).await, app.enter(2).await);
+        for _ in 0..8 {
+            assert_eq!(status(&app, &token).await, "WAITING");
+            tokio::time::sleep(Duration::from_millis(400)).await;
+        }
+        set(&app, "waiting_ttl_seconds = 4").await;
+        for _ in 0..15 {
+            assert_eq!(status(&app, &token).await, "WAITING");
+            tokio::time::sleep(Duration::from_millis(400)).await;
         }
     });
 }

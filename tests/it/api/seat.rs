@@ -1,5 +1,6 @@
 //! Call 3: the seats that are free now, and how soon a change shows.
 
+use std::io::Read;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -222,5 +223,49 @@ fn the_seat_map_is_for_whose_turn_it_is() {
         app.get("/api/v1/concerts/schedules/4/seat-map", &token).await.assert_error(403, "WRONG_QUEUE");
         app.leave(&token).await.data();
         app.get(MAP, &token).await.assert_error(401, "TOKEN_EXPIRED");
+    });
+}
+
+/// What this call answers to who takes these codings.
+async fn taking(app: &TestApp, path: &str, token: &str, codings: &str) -> Answer {
+    app.ask("GET", path).header("token", token).header("accept-encoding", codings).send().await
+}
+
+#[test]
+fn seats_are_compressed_for_who_takes_it_and_only_for_them() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let token = app.enter(1).await;
+        for path in [SEATS, MAP] {
+            let plain = app.get(path, &token).await;
+            assert_eq!((plain.header("content-encoding"), plain.header("vary")), ("", "accept-encoding"), "{path}");
+            for refusing in ["", "identity", "br", "gzip;q=0", "*;q=0", "identity, gzip;q=0.5"] {
+                let answer = taking(&app, path, &token, refusing).await;
+                assert_eq!((answer.bytes, answer.headers.get("content-encoding")), (plain.bytes.clone(), None));
+            }
+            let packed = taking(&app, path, &token, "br, gzip").await;
+            assert_eq!((packed.header("content-encoding"), packed.header("vary")), ("gzip", "accept-encoding"));
+            assert_eq!(packed.header("content-type"), "application/json");
+            assert!(packed.bytes.len() < plain.bytes.len() / 3, "{} of {}", packed.bytes.len(), plain.bytes.len());
+            let mut unpacked = Vec::new();
+            flate2::read::GzDecoder::new(&packed.bytes[..]).read_to_end(&mut unpacked).unwrap();
+            assert_eq!(unpacked, plain.bytes, "the same to the byte");
+            let again = taking(&app, path, &token, "gzip").await;
+            assert_eq!(again.bytes.as_ptr(), packed.bytes.as_ptr(), "compressed once");
+
+            let (strong, other) = (plain.header("etag"), packed.header("etag"));
+            assert_ne!(strong, other, "another representation, another tag");
+            for (known, codings) in [(strong, ""), (strong, "gzip"), (other, ""), (other, "gzip")] {
+                let ask = app.ask("GET", path).header("token", &token).header("if-none-match", known);
+                let answer = ask.header("accept-encoding", codings).send().await;
+                assert_eq!((answer.status.as_u16(), answer.bytes.len()), (304, 0), "{known} {codings}");
+                assert_eq!((answer.header("etag"), answer.header("vary")), (known, "accept-encoding"));
+            }
+        }
+        app.hold(&token, 1, 1).await.reservation();
+        let changed = taking(&app, SEATS, &token, "gzip").await;
+        let mut unpacked = String::new();
+        flate2::read::GzDecoder::new(&changed.bytes[..]).read_to_string(&mut unpacked).unwrap();
+        assert!(!unpacked.contains(r#""concertSeatId":1,"#), "an instance's own change shows in its next answer");
     });
 }

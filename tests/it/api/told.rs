@@ -14,7 +14,7 @@ const ONE: [&str; 2] = ["--max-active", "1"];
 /// What an instance knows is a second old at the most.
 const SOON: Duration = Duration::from_secs(2);
 
-async fn set(app: &TestApp, assignment: &'static str) {
+pub(super) async fn set(app: &TestApp, assignment: &'static str) {
     let update = sqlx::AssertSqlSafe(format!("UPDATE queue SET {assignment} WHERE id = 1"));
     sqlx::query(update).execute(app.pool()).await.unwrap();
     app.refresh().await;

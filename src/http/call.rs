@@ -1,0 +1,60 @@
+//! The call that is being answered, as log lines and operators' records name it: known to whatever runs for it, without
+//! being handed down.
+
+use axum::extract::MatchedPath;
+use http::{HeaderValue, Method};
+use serde::Serialize;
+
+/// A call under way.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) id: HeaderValue,
+    pub(super) method: Method,
+    pub(super) path: Option<MatchedPath>,
+}
+
+/// What a log line says of the call that it was written for.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CallFields<'a> {
+    /// Its id.
+    #[serde(rename = "request.id")]
+    pub id: &'a str,
+    /// Its method.
+    pub method: &'a str,
+    /// Its route's template; `none` if there is no such route.
+    pub route: &'a str,
+}
+
+tokio::task_local! {
+    static CALL: Call;
+}
+
+impl Call {
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+
+    pub(super) fn route(&self) -> &str {
+        self.path.as_ref().map_or("none", MatchedPath::as_str)
+    }
+}
+
+/// Runs what is done for a call; gives the call back.
+pub(super) async fn within<T>(call: Call, work: impl Future<Output = T>) -> (T, Call) {
+    let mut scope = std::pin::pin!(CALL.scope(call, work));
+    let done = scope.as_mut().await;
+    let unknown = || Call { id: HeaderValue::from_static("none"), method: Method::GET, path: None };
+    // It is there: only this takes it.
+    (done, scope.as_mut().take_value().unwrap_or_else(unknown))
+}
+
+/// Says something of a call.
+pub(super) fn say(call: Call, words: impl FnOnce()) {
+    CALL.sync_scope(call, words);
+}
+
+/// Shows the call that this runs for, if it runs for one.
+pub fn with_call<T>(show: impl FnOnce(CallFields<'_>) -> T) -> Option<T> {
+    let fields = |call: &Call| show(CallFields { id: call.id(), method: call.method.as_str(), route: call.route() });
+    CALL.try_with(fields).ok()
+}
