@@ -6,7 +6,7 @@ use std::time::Duration;
 use sqlx::{Connection, Executor, PgConnection};
 
 use super::{CROWD, two_instances};
-use crate::support::{SLACK, TestApp, WAITING, at_once, block_on, eventually};
+use crate::support::{Answer, SLACK, TestApp, WAITING, at_once, block_on, eventually};
 
 /// What the demo programme asks for the first ten seats of a schedule.
 const PRICE: i64 = 200_000;
@@ -77,7 +77,7 @@ fn each_payment_of_a_set_is_decided_on_its_own() {
         let others = holders.iter().enumerate().filter(|(at, _)| ![5, 6].contains(at)).map(|(_, it)| pay(it.clone()));
         let answers = tokio::time::timeout(Duration::from_secs(10), at_once(others)).await;
         let answers = answers.expect("nobody waits for another's wallet");
-        let told: Vec<_> = answers.iter().map(|answer| answer.code()).collect();
+        let told: Vec<_> = answers.iter().map(Answer::code).collect();
         let refused = ["INSUFFICIENT_BALANCE", "INSUFFICIENT_BALANCE", "SEAT_TAKEN", "", "PAYMENT_IN_PROGRESS"];
         assert_eq!((&told[..5], &told[5..]), (&refused[..], &["", "", ""][..]));
         for lock in locks {
@@ -87,12 +87,9 @@ fn each_payment_of_a_set_is_decided_on_its_own() {
             paid.await.unwrap().payment();
         }
         app.pay(&holders[4].0, holders[4].1).await.payment();
-        for user in 1..=10 {
-            assert_eq!(
-                app.balance(user).await,
-                [0, PRICE - 1, PRICE, 0, 0, 0, 0, 0, 0, 0][user as usize - 1],
-                "{user}"
-            );
+        let left = [0, PRICE - 1, PRICE, 0, 0, 0, 0, 0, 0, 0];
+        for (user, left) in (1..=10).zip(left) {
+            assert_eq!(app.balance(user).await, left, "user {user}");
         }
         app.audit().await;
     });
