@@ -23,7 +23,7 @@ const WORTH_COMPRESSING: usize = 1400;
 /// What is larger takes more than a fraction of a millisecond, and so a thread of its own.
 const IS_LONG_WORK: usize = 64 * 1024;
 
-/// Of a hall's 20,000 seats the first level leaves a good part less; better ones take several times as long for little more.
+/// The 720 kB of a hall's 17,000 free seats become 97 kB in 4 ms; level 6 makes 87 kB of them in 10 ms (with zlib).
 const LEVEL: Compression = Compression::new(1);
 
 /// A JSON body of status 200, for the client's own cache, which asks each time whether it has changed.
