@@ -73,15 +73,14 @@ end
 -- Lets in the first of those waiting, `heads` with their `orders`, but for those who have left. Returns how many were let in.
 local function let_in(heads, orders, now, terms, report)
   local records = redis.call('HMGET', tokens, unpack(heads))
-  local expiries, changed, users, theirs = {}, {}, {}, {}
+  local expiries, changed, first = {}, {}, {}
   for i, user in ipairs(heads) do
     local token = parse_token(records[i])
     if not token or has_left(token, now, terms.waiting_ttl) then
       end_token(user, token, 'E', now)
       report.abandoned = report.abandoned + 1
     else
-      users[#users + 1] = user
-      theirs[#theirs + 1] = orders[i]
+      first[#first + 1] = orders[i]
       expiries[#expiries + 1] = now + terms.active_ttl
       expiries[#expiries + 1] = user
       changed[#changed + 1] = user
@@ -90,13 +89,14 @@ local function let_in(heads, orders, now, terms, report)
       report.waits[#report.waits + 1] = now - token.entered
     end
   end
-  if #users > 0 then
+  if #first > 0 then
     redis.call('ZADD', active, unpack(expiries))
     redis.call('HSET', tokens, unpack(changed))
-    all_quit_waiting(users, theirs)
-    redis.call('HINCRBY', state, 'let_in', #users)
+    -- Those who have left are out already.
+    first_quit_waiting(first)
+    redis.call('HINCRBY', state, 'let_in', #first)
   end
-  return #users
+  return #first
 end
 
 -- How many may be let in now by all that bounds it but the bucket.

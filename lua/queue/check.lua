@@ -15,9 +15,11 @@ return each(1, 4, function(user, place, keep, schedule)
   if tonumber(keep) > 0 then
     expires = math.max(expires, now + keep)
     redis.call('ZADD', active, expires, user)
-    local schedules = redis.call('HGET', holding, user) or ''
-    if not string.find(' ' .. schedules .. ' ', ' ' .. schedule .. ' ', 1, true) then
-      redis.call('HSET', holding, user, schedules == '' and schedule or schedules .. ' ' .. schedule)
+    if redis.call('HSETNX', holding, user, schedule) == 0 then
+      local schedules = redis.call('HGET', holding, user)
+      if not string.find(' ' .. schedules .. ' ', ' ' .. schedule .. ' ', 1, true) then
+        redis.call('HSET', holding, user, schedules .. ' ' .. schedule)
+      end
     end
   end
   return { word, expires - now }

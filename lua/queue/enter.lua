@@ -37,17 +37,20 @@ local entered = each(10, 1, function(user)
   local tries = token and token.status == 'A' and tonumber(redis.call('ZSCORE', active, user) or 0) > now
   if draining and not waits and not tries then return { 'CLOSING' } end
   if waits then redis.call('HSET', tokens, user, format_token('W', token, now)) end
-  if waits or tries then return { user = user, place = token.place, issued = 0, expired = 0, abandoned = 0 } end
+  if waits or tries then return { user = user, place = token.place, tries = tries, issued = 0, expired = 0, abandoned = 0 } end
   return give_place(user, token)
 end)
 
 terms.limit = terms.limit + #entered - 1
 local report = admit(now_us, terms)
 local some_early = redis.call('ZCARD', early) > 0
+local nobody = #report.waits == 0
 
 local function answer(it)
   local entry = some_early and redis.call('ZSCORE', early, it.user)
-  local word = (entry or redis.call('ZSCORE', waiting, it.user)) and 'WAITING' or 'ACTIVE'
+  -- While nobody is let in, who did not try before waits.
+  local waits = entry or (not it.tries and (nobody or redis.call('ZSCORE', waiting, it.user)))
+  local word = waits and 'WAITING' or 'ACTIVE'
   local expired, abandoned, waits = it.expired + report.expired, it.abandoned + report.abandoned, report.waits
   report = { expired = 0, abandoned = 0, waits = {} }
   return { word, it.place, it.issued, entry or '0', expired, abandoned, unpack(waits) }

@@ -20,11 +20,13 @@ local function reap(early_ones, now)
   local cursor = redis.call('HGET', state, place) or '-inf'
   local window = redis.call('ZRANGEBYSCORE', early_ones and early or waiting, '(' .. cursor, '+inf', 'WITHSCORES',
     'LIMIT', 0, terms.limit)
-  local reaped = 0
-  for i = 1, #window, 2 do
-    local token = read_token(window[i])
+  local users, reaped = {}, 0
+  for i = 1, #window, 2 do users[#users + 1] = window[i] end
+  local records = #users > 0 and redis.call('HMGET', tokens, unpack(users))
+  for i, user in ipairs(users) do
+    local token = parse_token(records[i])
     if not token or has_left(token, now, terms.waiting_ttl) then
-      end_token(window[i], token, 'E', now)
+      end_token(user, token, 'E', now)
       reaped = reaped + 1
     end
   end

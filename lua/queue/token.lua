@@ -70,9 +70,9 @@ local function quit_waiting(user)
   return true
 end
 
--- Takes several users out who all wait, with their orders.
-local function all_quit_waiting(users, orders)
-  redis.call('ZREM', waiting, unpack(users))
+-- Takes out the first of those who wait, who have these orders.
+local function first_quit_waiting(orders)
+  redis.call('ZREMRANGEBYRANK', waiting, 0, #orders - 1)
   local bits = {}
   for _, order in ipairs(orders) do
     local index = order - before - 1

@@ -12,8 +12,7 @@ local now = clock_ms()
 local is_doubtful = now < tonumber(redis.call('HGET', map, 'doubtful') or 0)
 
 return each(0, 2, function(user, reservation)
-  free_if_lapsed(reservation, now)
-  local hold = read_hold(reservation)
+  local hold = free_if_lapsed(reservation, now)
   if hold and hold.user ~= user then return { 'UNKNOWN' } end
   if is_doubtful and (not hold or hold.status == 'L' or hold.status == 'G') then return { 'DOUBTFUL' } end
   if not hold then return { 'UNKNOWN' } end

@@ -15,6 +15,12 @@ local now = clock_ms()
 local function sell(user, reservation, position, attempt, hold)
   if hold and hold.status == 'R' then return { 'GONE' } end
   local holder = redis.call('HGET', by_seat, position)
+  if holder == reservation and hold and hold.status == 'P' then
+    redis.call('ZREM', paying, reservation)
+    write_hold(reservation, hold, 'S')
+    set_seat(position, 'S')
+    return { 'SOLD', strike(user, reservation) }
+  end
   local other = holder and holder ~= reservation and read_hold(holder)
   if other then end_hold(holder, other, 'G', 'S', now) end
   hold = hold or { position = position, user = user, deadline = now, attempt = attempt }

@@ -10,18 +10,24 @@ local now = clock_ms()
 free_lapsed(now, limit)
 
 return each(3, 3, function(user, reservation, position)
-  free_if_lapsed(redis.call('HGET', by_seat, position), now)
-  for mine in string.gmatch(list_of(user), '%d+') do free_if_lapsed(mine, now) end
+  local list = list_of(user)
+  for mine in string.gmatch(list, '%d+') do
+    local hold = free_if_lapsed(mine, now)
+    if hold and hold.status == 'L' then list = list_of(user) end
+  end
 
   local state = redis.call('GETRANGE', seats, position, position)
   if state == '' then return { 'NO_SEAT' } end
   if state == 'H' or state == 'P' then
     local holder = redis.call('HGET', by_seat, position)
-    local hold = holder and read_hold(holder)
-    if hold and hold.user == user then return { 'AGAIN', holder, math.max(0, hold.deadline - now) } end
+    local hold = free_if_lapsed(holder, now)
+    if hold and hold.status == 'L' then
+      state = 'F'
+    elseif hold and hold.user == user then
+      return { 'AGAIN', holder, math.max(0, hold.deadline - now) }
+    end
   end
   if state ~= 'F' then return { 'TAKEN' } end
-  local list = list_of(user)
   if count(list) >= most then return { 'LIMIT' } end
 
   local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }

@@ -44,9 +44,13 @@ local function write_hold(reservation, hold, status)
     string.format('%s:%s:%s:%.0f:%.0f', status, hold.position, hold.user, hold.deadline, hold.attempt))
 end
 
+local is_counted = false
+
+-- A script's changes are seen all at once, so they count as one.
 local function set_seat(position, state)
   redis.call('SETRANGE', seats, position, state)
-  redis.call('HINCRBY', map, 'version', 1)
+  if not is_counted then redis.call('HINCRBY', map, 'version', 1) end
+  is_counted = true
 end
 
 local function list_of(user)
@@ -58,6 +62,7 @@ local function count(list)
   return n
 end
 
+-- Takes a reservation off its user's list; returns how many are left on it.
 local function strike(user, reservation)
   local left = {}
   for other in string.gmatch(list_of(user), '%d+') do
@@ -68,6 +73,7 @@ local function strike(user, reservation)
   else
     redis.call('HSET', by_user, user, table.concat(left, ' '))
   end
+  return #left
 end
 
 -- A hold's end: its seat turns to `state`, unless it has passed to another reservation; its record to `status`.
@@ -93,8 +99,12 @@ local function free_lapsed(now, limit)
   return #lapsed
 end
 
--- Likewise for one hold, so that nobody needs to wait for the others' turn.
+-- Likewise for one hold, so that nobody needs to wait for the others' turn. Returns its record as it is then.
 local function free_if_lapsed(reservation, now)
   local hold = reservation and read_hold(reservation)
-  if hold and hold.status == 'H' and hold.deadline <= now then end_hold(reservation, hold, 'L', 'F', now) end
+  if hold and hold.status == 'H' and hold.deadline <= now then
+    end_hold(reservation, hold, 'L', 'F', now)
+    hold.status = 'L'
+  end
+  return hold
 end

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Concert, Concerts};
 use crate::http::{ApiError, ErrorCode, IdPath, Query, RateLimits, Success};
-use crate::ids::{self, ConcertId, ScheduleId};
+use crate::ids::{self, ConcertId};
 use crate::queue::{ActivePass, Queues};
 use crate::seat::Seats;
 
@@ -78,15 +80,8 @@ async fn programme(
 }
 
 #[derive(Debug, Serialize)]
-struct SchedulesView {
-    schedules: Vec<ScheduleView>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ScheduleView {
-    concert_schedule_id: ScheduleId,
-    date: NaiveDate,
+struct SchedulesView<'a> {
+    schedules: &'a [&'a RawValue],
 }
 
 /// Dates that can still be booked: today or later, with a seat free now.
@@ -95,7 +90,7 @@ async fn schedules(
     State(seats): State<Arc<Seats>>,
     ActivePass(pass): ActivePass,
     IdPath(id): IdPath<ids::Concert>,
-) -> Result<Success<SchedulesView>, ApiError> {
+) -> Result<Response, ApiError> {
     let concert =
         concerts.concert(id).ok_or_else(|| ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert."))?;
     pass.require_queue(concert.queue)?;
@@ -103,8 +98,8 @@ async fn schedules(
     let mut bookable = Vec::new();
     for schedule in concert.schedules.iter().filter(|schedule| schedule.date >= today) {
         if seats.free_list(schedule.id).await?.free > 0 {
-            bookable.push(ScheduleView { concert_schedule_id: schedule.id, date: schedule.date });
+            bookable.push(&*schedule.view);
         }
     }
-    Ok(Success(SchedulesView { schedules: bookable }))
+    Ok(Success(SchedulesView { schedules: &bookable }).into_response())
 }

@@ -1,6 +1,7 @@
 //! The programme: concerts and their schedules, as a snapshot of Postgres. Owns the tables `concert`,
 //! `concert_schedule` and `programme_revision`.
 
+mod calendar;
 mod control;
 mod demo;
 mod http;
@@ -10,9 +11,10 @@ mod store;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use chrono::{NaiveDate, Utc};
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+pub use calendar::today;
 pub use control::{
     AddedSchedule, ControlError, Listed, ListedSchedule, NewConcert, NewSchedule, add_schedules, create,
 };
@@ -24,12 +26,13 @@ use crate::ids::{ConcertId, ScheduleId};
 use crate::postgres::Postgres;
 use crate::queue::Queues;
 use crate::store_error::StoreError;
+use calendar::Calendar;
 
 /// The programme, kept fresh.
 #[derive(Debug)]
 pub struct Concerts {
     postgres: Postgres,
-    time_zone: Tz,
+    calendar: Calendar,
     programme: ArcSwap<Programme>,
 }
 
@@ -38,7 +41,7 @@ impl Concerts {
     pub async fn start(postgres: Postgres, time_zone: Tz) -> Result<Self, StoreError> {
         let revision = store::revision(&postgres).await?;
         let programme = ArcSwap::from_pointee(store::programme(&postgres, revision).await?);
-        Ok(Self { postgres, time_zone, programme })
+        Ok(Self { postgres, calendar: Calendar::new(time_zone), programme })
     }
 
     /// Reads the queues and the programme again, if they have changed. The revision is taken as known last, so that whatever
@@ -80,12 +83,6 @@ impl Concerts {
     /// Today's date at the venue.
     #[must_use]
     pub fn today(&self) -> NaiveDate {
-        today(self.time_zone)
+        self.calendar.today()
     }
-}
-
-/// Today's date in a time zone.
-#[must_use]
-pub fn today(time_zone: Tz) -> NaiveDate {
-    Utc::now().with_timezone(&time_zone).date_naive()
 }

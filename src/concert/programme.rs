@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::ids::{ConcertId, ScheduleId};
 use crate::queue::QueueId;
@@ -32,6 +34,23 @@ pub struct Schedule {
     pub date: NaiveDate,
     /// The queue that serves its concert.
     pub queue: QueueId,
+    /// How it is told, as JSON.
+    pub(super) view: Box<RawValue>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScheduleView {
+    concert_schedule_id: ScheduleId,
+    date: NaiveDate,
+}
+
+impl Schedule {
+    /// None if it could not be told, which does not happen.
+    pub(super) fn new(id: ScheduleId, concert: ConcertId, date: NaiveDate, queue: QueueId) -> Option<Self> {
+        let view = to_raw_value(&ScheduleView { concert_schedule_id: id, date }).ok()?;
+        Some(Self { id, concert, date, queue, view })
+    }
 }
 
 /// The programme at some moment.

@@ -29,8 +29,8 @@ pub(super) async fn programme(postgres: &Postgres, revision: i64) -> Result<Prog
     let concerts = concerts.into_iter().filter_map(|row| {
         let (concert, queue) = (row.id.try_into().ok()?, QueueId(row.queue_id));
         let schedules = of_concert.remove(&row.id).unwrap_or_default().into_iter();
-        let schedules = schedules
-            .filter_map(|(id, date)| Some(Arc::new(Schedule { id: id.try_into().ok()?, concert, date, queue })));
+        let schedules =
+            schedules.filter_map(|(id, date)| Schedule::new(id.try_into().ok()?, concert, date, queue).map(Arc::new));
         Some(Concert { id: concert, title: row.title, queue, schedules: schedules.collect() })
     });
     Ok(Programme::new(revision, concerts))

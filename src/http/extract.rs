@@ -1,5 +1,6 @@
 //! The extractors, each of which fails with the contract's own error. To name one in a handler is to make the check.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +60,18 @@ impl<S: Send + Sync, Kind> FromRequestParts<S> for IdPath<Kind> {
         let text: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, state).await;
         let id = text.ok().and_then(|Path(text)| text.parse().ok());
         id.map(Self).ok_or_else(|| ApiError::invalid("The id in the path is not a positive whole number."))
+    }
+}
+
+/// All headers, taken rather than copied: no extractor after this one finds any.
+#[derive(Debug, Clone)]
+pub struct AllHeaders(pub HeaderMap);
+
+impl<S: Send + Sync> FromRequestParts<S> for AllHeaders {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(std::mem::take(&mut parts.headers)))
     }
 }
 

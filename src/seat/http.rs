@@ -11,7 +11,7 @@ use http::header::{HeaderMap, HeaderName};
 use super::Seats;
 use super::hub::Watcher;
 use crate::concert::Concerts;
-use crate::http::{ApiError, ErrorCode, EventStream, IdPath, RateLimits, single_header};
+use crate::http::{AllHeaders, ApiError, ErrorCode, EventStream, IdPath, RateLimits, single_header};
 use crate::ids::{self, ScheduleId};
 use crate::queue::{ActivePass, Presented, Queues, Watching};
 
@@ -37,7 +37,7 @@ async fn seats(
     State(seats): State<Arc<Seats>>,
     ActivePass(pass): ActivePass,
     IdPath(id): IdPath<ids::Schedule>,
-    headers: HeaderMap,
+    AllHeaders(headers): AllHeaders,
 ) -> Result<Response, ApiError> {
     require_open(&concerts, &pass, id)?;
     let list = seats.free_list(id).await?;
@@ -49,7 +49,7 @@ async fn seat_map(
     State(seats): State<Arc<Seats>>,
     ActivePass(pass): ActivePass,
     IdPath(id): IdPath<ids::Schedule>,
-    headers: HeaderMap,
+    AllHeaders(headers): AllHeaders,
 ) -> Result<Response, ApiError> {
     require_open(&concerts, &pass, id)?;
     let map = seats.seat_map(id).await?;

@@ -60,7 +60,8 @@ pub async fn serve_metrics(listener: TcpListener, handle: PrometheusHandle) -> i
         get(async move || ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], render.render())),
     );
     let upkeep = async {
-        let mut ticks = tokio::time::interval(Duration::from_secs(5));
+        // What was recorded since is gone through in one go, which must not take long.
+        let mut ticks = tokio::time::interval(Duration::from_millis(250));
         loop {
             ticks.tick().await;
             handle.run_upkeep();
