@@ -70,33 +70,38 @@ local function refilled_level(now_us, rate)
   return math.min(full, tonumber(bucket[1]) + elapsed * rate)
 end
 
--- Lets in the first of those waiting, `heads` with their `orders`, but for those who have left. Returns how many were let in.
-local function let_in(heads, orders, now, terms, report)
+-- Lets in the first of those waiting, `heads`, but for those who have left. Returns how many were let in.
+local function let_in(heads, now, terms, report)
   local records = redis.call('HMGET', tokens, unpack(heads))
-  local expiries, changed, first = {}, {}, {}
+  local expiry, since = string.format('%d', now + terms.active_ttl), string.format('%d', now)
+  local gone = math.max(now - terms.waiting_ttl, 0)
+  local expiries, changed = {}, {}
   for i, user in ipairs(heads) do
-    local token = parse_token(records[i])
-    if not token or has_left(token, now, terms.waiting_ttl) then
-      end_token(user, token, 'E', now)
+    local record = records[i]
+    -- What `has_left` says of a token, without taking its record apart.
+    local status, middle, entered, seen = string.match(record or '', '^(%u)(:%d+:(%d+):)(%d+)$')
+    if not status or math.max(tonumber(seen), opened) <= gone then
+      end_token(user, parse_token(record), 'E', now)
       report.abandoned = report.abandoned + 1
     else
-      first[#first + 1] = orders[i]
-      expiries[#expiries + 1] = now + terms.active_ttl
+      expiries[#expiries + 1] = expiry
       expiries[#expiries + 1] = user
       changed[#changed + 1] = user
-      changed[#changed + 1] = format_token('A', token, now)
-      report.admitted = math.max(report.admitted, orders[i])
-      report.waits[#report.waits + 1] = now - token.entered
+      changed[#changed + 1] = 'A' .. middle .. since
+      report.waits[#report.waits + 1] = now - entered
     end
   end
-  if #first > 0 then
+  local many = #changed / 2
+  if many > 0 then
     redis.call('ZADD', active, unpack(expiries))
     redis.call('HSET', tokens, unpack(changed))
-    -- Those who have left are out already.
-    first_quit_waiting(first)
-    redis.call('HINCRBY', state, 'let_in', #first)
+    -- Those who have left are out already, so these are the first.
+    local first, last = redis.call('ZSCORE', waiting, changed[1]), redis.call('ZSCORE', waiting, changed[#changed - 1])
+    first_quit_waiting(many, tonumber(first), tonumber(last))
+    report.admitted = math.max(report.admitted, tonumber(last))
+    redis.call('HINCRBY', state, 'let_in', many)
   end
-  return #first
+  return many
 end
 
 -- How many may be let in now by all that bounds it but the bucket.
@@ -120,20 +125,16 @@ local function admit(now_us, terms)
   local room = math.min(room_for(now, terms), math.floor(level / BUCKET_UNIT))
   local passed = 0
   while room > 0 and passed < terms.limit do
-    local first = redis.call('ZRANGE', waiting, 0, math.min(room, terms.limit - passed, 500) - 1, 'WITHSCORES')
-    if #first == 0 then break end
-    local heads, orders = {}, {}
-    for i = 1, #first, 2 do
-      heads[#heads + 1] = first[i]
-      orders[#orders + 1] = tonumber(first[i + 1])
-    end
-    local admitted = let_in(heads, orders, now, terms, report)
+    local heads = redis.call('ZRANGE', waiting, 0, math.min(room, terms.limit - passed, 500) - 1)
+    if #heads == 0 then break end
+    local admitted = let_in(heads, now, terms, report)
     passed = passed + #heads
     room = room - admitted
     level = level - admitted * BUCKET_UNIT
   end
   redis.call('HSET', state, 'level', string.format('%.0f', level), 'refilled', string.format('%.0f', now_us),
     'admitted', string.format('%.0f', report.admitted))
+  report.passed = passed
   report.more = passed >= terms.limit or report.expired >= terms.limit
   return report
 end

@@ -14,7 +14,7 @@ return each(1, 4, function(user, place, keep, schedule)
   if word ~= 'ACTIVE' then return { word } end
   if tonumber(keep) > 0 then
     expires = math.max(expires, now + keep)
-    redis.call('ZADD', active, expires, user)
+    redis.call('ZADD', active, string.format('%d', expires), user)
     if redis.call('HSETNX', holding, user, schedule) == 0 then
       local schedules = redis.call('HGET', holding, user)
       if not string.find(' ' .. schedules .. ' ', ' ' .. schedule .. ' ', 1, true) then

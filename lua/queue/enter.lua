@@ -25,7 +25,7 @@ local function give_place(user, token)
   end
   -- Where entries are counted from is the place before this one.
   if collecting then base_of(terms.draw) end
-  token = { place = string.format('%.0f', redis.call('HINCRBY', state, 'places', 1)), entered = now }
+  token = { place = string.format('%d', redis.call('HINCRBY', state, 'places', 1)), entered = now }
   redis.call('HSET', tokens, user, format_token('W', token, now))
   if collecting then come_early(user, tonumber(token.place), terms) else join_waiting(user, token.place) end
   return { user = user, place = token.place, issued = 1, expired = expired, abandoned = abandoned }

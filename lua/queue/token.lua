@@ -52,7 +52,7 @@ local function read_token(user)
 end
 
 local function format_token(status, token, seen)
-  return string.format('%s:%s:%.0f:%.0f', status, token.place, token.entered, seen)
+  return string.format('%s:%s:%d:%d', status, token.place, token.entered, seen)
 end
 
 -- Says in the crowd whether who has this order waits.
@@ -70,20 +70,25 @@ local function quit_waiting(user)
   return true
 end
 
--- Takes out the first of those who wait, who have these orders.
-local function first_quit_waiting(orders)
-  redis.call('ZREMRANGEBYRANK', waiting, 0, #orders - 1)
-  local bits = {}
-  for _, order in ipairs(orders) do
-    local index = order - before - 1
-    if index >= 0 then
-      bits[#bits + 1] = 'SET'
-      bits[#bits + 1] = 'u1'
-      bits[#bits + 1] = string.format('%.0f', index)
-      bits[#bits + 1] = 0
-    end
+-- Takes out the first of those who wait, so many, of whom these are the first's and the last's orders. Nobody waits before
+-- them, so all bits up to the last one's are cleared.
+local function first_quit_waiting(many, first, last)
+  redis.call('ZREMRANGEBYRANK', waiting, 0, many - 1)
+  local from, to = math.max(0, first - before - 1), last - before - 1
+  if to < 0 then return end
+  local byte = math.floor(to / 8)
+  local whole = byte - math.floor(from / 8)
+  if whole > 0 then
+    redis.call('SETRANGE', crowd, string.format('%d', byte - whole), string.rep(string.char(0), whole))
   end
-  if #bits > 0 then redis.call('BITFIELD', crowd, unpack(bits)) end
+  local bits = {}
+  for bit = byte * 8, to do
+    bits[#bits + 1] = 'SET'
+    bits[#bits + 1] = 'u1'
+    bits[#bits + 1] = string.format('%d', bit)
+    bits[#bits + 1] = '0'
+  end
+  redis.call('BITFIELD', crowd, unpack(bits))
 end
 
 -- Puts a user among those who wait, in its order, if it is not among them. This and those above are the only ways in and

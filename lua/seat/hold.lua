@@ -7,6 +7,7 @@
 if not is_loaded() then return { 'MISSING' } end
 local ttl, most, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = clock_ms()
+local deadline = string.format('%d', now + ttl)
 free_lapsed(now, limit)
 
 return each(3, 3, function(user, reservation, position)
@@ -32,7 +33,7 @@ return each(3, 3, function(user, reservation, position)
 
   local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }
   write_hold(reservation, hold, 'H')
-  redis.call('ZADD', lapses, hold.deadline, reservation)
+  redis.call('ZADD', lapses, deadline, reservation)
   redis.call('HSET', by_seat, position, reservation)
   redis.call('HSET', by_user, user, list == '' and reservation or list .. ' ' .. reservation)
   set_seat(position, 'H')

@@ -41,7 +41,7 @@ end
 
 local function write_hold(reservation, hold, status)
   redis.call('HSET', holds, reservation,
-    string.format('%s:%s:%s:%.0f:%.0f', status, hold.position, hold.user, hold.deadline, hold.attempt))
+    string.format('%s:%s:%s:%d:%d', status, hold.position, hold.user, hold.deadline, hold.attempt))
 end
 
 local is_counted = false
