@@ -122,7 +122,10 @@ impl<W: Work> Shared<W> {
 
     /// Runs batches until nothing waits that could be done.
     async fn run_lane(self: Arc<Self>) {
-        while let Some(Batch { jobs, answers, keys }) = self.next_batch() {
+        loop {
+            // Who is ready to submit at this moment comes along.
+            tokio::task::yield_now().await;
+            let Some(Batch { jobs, answers, keys }) = self.next_batch() else { return };
             metrics::histogram!("batch_size", "op" => self.work.op())
                 .record(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
             // Of a panic the panic hook tells; those who wait learn that there is no answer.

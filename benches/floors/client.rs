@@ -23,6 +23,9 @@ const SILENCE_MS: u16 = 10_000;
 /// How long an open run may go on beyond its time, until all is answered.
 const BACKLOG: Duration = Duration::from_secs(10);
 
+/// An open run sends so often. Waking up for each request would take the processors from what is measured.
+const TICK: Duration = Duration::from_millis(1);
+
 /// By which the timer is told from connections.
 const TIMER: u64 = u64::MAX;
 
@@ -31,7 +34,7 @@ const TIMER: u64 = u64::MAX;
 pub(super) enum Pace {
     /// On each connection as soon as the last is answered.
     BackToBack,
-    /// So many a second on the average, at random times, whether others are answered or not.
+    /// So many a second on the average, at random times, whether others are answered or not; those of a tick together.
     Arrivals(f64),
 }
 
@@ -149,14 +152,14 @@ impl<'a> Run<'a> {
         while !self.idle.is_empty() && !self.is_over(begun, now) {
             match self.load.pace {
                 Pace::BackToBack => self.send(now)?,
-                Pace::Arrivals(rate) if self.due <= now => {
-                    self.send(self.due)?;
+                Pace::Arrivals(rate) if tick_after(self.due, begun) <= now => {
+                    self.send(tick_after(self.due, begun))?;
                     let chance: f64 = self.chance.random();
                     self.due += Duration::from_secs_f64(-(1.0 - chance).ln() / rate);
                 }
                 Pace::Arrivals(_) => {
-                    let next =
-                        TimeSpec::from_duration(self.due.saturating_duration_since(now).max(Duration::from_nanos(1)));
+                    let next = tick_after(self.due, begun).saturating_duration_since(now).max(Duration::from_nanos(1));
+                    let next = TimeSpec::from_duration(next);
                     return Ok(self.timer.set(Expiration::OneShot(next), TimerSetTimeFlags::empty())?);
                 }
             }
@@ -246,6 +249,12 @@ impl Connection {
         self.missing = Some(left);
         Ok(left == 0)
     }
+}
+
+/// When a request that is due at a time is sent: all that are due within a tick, together.
+fn tick_after(due: Instant, begun: Instant) -> Instant {
+    let ticks = (due - begun).as_nanos().div_ceil(TICK.as_nanos());
+    begun + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
 /// Where the body begins.

@@ -31,11 +31,12 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 /// How long connecting may take, whoever waits for it: hashing a password costs a busy machine time.
 const CONNECTING: Duration = Duration::from_secs(3);
 
-/// Sets of one kind under way at once: while one waits for the disk, the next is carried out.
-const LANES: usize = 2;
+/// Sets of one kind under way at once. With two, each is half as large, and what a statement costs, however much it decides,
+/// is paid for twice as often (docs/performance.md).
+const LANES: usize = 1;
 
-/// What one set decides. Larger ones cost no less each, and let those that wait for them wait longer.
-const SET: usize = 64;
+/// What one set decides.
+const SET: usize = 128;
 
 /// Where Postgres is and how much may be asked of it.
 #[derive(Debug, Clone)]
