@@ -46,15 +46,15 @@ impl Reply {
 
     /// The replies to so many calls, in their order. One that is no list of replies is everybody's.
     pub(super) fn each(self, calls: usize) -> Vec<Result<Self, StoreError>> {
-        let Self { op, values } = self;
-        let values = values.as_slice();
-        let everybodys = !matches!(values.first(), Some(Value::Array(_)));
-        let reply = |call: usize| match values.get(call) {
-            _ if everybodys => Ok(Self::new(op, values.to_vec())),
-            Some(Value::Array(values)) => Self::new(op, values.clone()).unless_failed(),
+        let Self { op, mut values } = self;
+        if !matches!(values.as_slice().first(), Some(Value::Array(_))) {
+            return (0..calls).map(|_| Ok(Self::new(op, values.as_slice().to_vec()))).collect();
+        }
+        let mut reply = || match values.next() {
+            Some(Value::Array(values)) => Self::new(op, values).unless_failed(),
             _ => Err(Self::new(op, Vec::new()).unexpected("too few replies")),
         };
-        (0..calls).map(reply).collect()
+        (0..calls).map(|_| reply()).collect()
     }
 
     /// What a call of several says that failed by itself.
