@@ -37,6 +37,7 @@ audit: compiler
 
 ## load: play a k6 scenario on a running shop, then audit it (SCENARIO=smoke, ticket-open, one-seat, poll-storm, soak; k6/README.md)
 load: compiler
+	@command -v k6 >/dev/null 2>&1 || exec k6/load $(or $(SCENARIO),smoke)
 	$(CARGO) build --release --locked
 	@k6/load $(or $(SCENARIO),smoke)
 
