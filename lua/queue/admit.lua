@@ -74,13 +74,12 @@ end
 local function let_in(heads, now, terms, report)
   local records = redis.call('HMGET', tokens, unpack(heads))
   local expiry, since = string.format('%d', now + terms.active_ttl), string.format('%d', now)
-  local gone = math.max(now - terms.waiting_ttl, 0)
   local expiries, changed = {}, {}
   for i, user in ipairs(heads) do
     local record = records[i]
-    -- What `has_left` says of a token, without taking its record apart.
+    -- All but the status and the time stays as it is written.
     local status, middle, entered, seen = string.match(record or '', '^(%u)(:%d+:(%d+):)(%d+)$')
-    if not status or math.max(tonumber(seen), opened) <= gone then
+    if not status or has_left(tonumber(seen), now, terms.waiting_ttl) then
       end_token(user, parse_token(record), 'E', now)
       report.abandoned = report.abandoned + 1
     else

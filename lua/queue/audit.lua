@@ -35,7 +35,7 @@ elseif part == 'WAITING' then
     local place, order = token and tonumber(token.place), tonumber(page[i + 1])
     if not token or token.status ~= 'W' or order < place or order > places or redis.call('ZSCORE', early, page[i]) then
       torn[#torn + 1] = page[i]
-    elseif not has_left(token, now, waiting_ttl) then
+    elseif not has_left(token.seen, now, waiting_ttl) then
       alive[#alive + 1] = string.format('%.0f', order)
       alive[#alive + 1] = token.entered
     end

@@ -17,9 +17,7 @@ return each(1, 4, function(user, place, keep, schedule)
     redis.call('ZADD', active, string.format('%d', expires), user)
     if redis.call('HSETNX', holding, user, schedule) == 0 then
       local schedules = redis.call('HGET', holding, user)
-      if not string.find(' ' .. schedules .. ' ', ' ' .. schedule .. ' ', 1, true) then
-        redis.call('HSET', holding, user, schedules .. ' ' .. schedule)
-      end
+      if not lists(schedules, schedule) then redis.call('HSET', holding, user, schedules .. ' ' .. schedule) end
     end
   end
   return { word, expires - now }

@@ -10,10 +10,6 @@
 if not is_open() then return { 'UNOPENED' } end
 local now = clock_ms()
 
-local function lists(list, schedule)
-  return string.find(' ' .. list .. ' ', ' ' .. schedule .. ' ', 1, true)
-end
-
 return each(0, 6, function(user, place, done, held, left, only_if_held_in)
   local token = read_token(user)
   if not token or token.place ~= place or token.status ~= 'A' then return { 'GONE' } end

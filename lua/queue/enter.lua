@@ -33,7 +33,7 @@ end
 
 local entered = each(10, 1, function(user)
   local token = read_token(user)
-  local waits = token and token.status == 'W' and not has_left(token, now, terms.waiting_ttl)
+  local waits = token and token.status == 'W' and not has_left(token.seen, now, terms.waiting_ttl)
   local tries = token and token.status == 'A' and tonumber(redis.call('ZSCORE', active, user) or 0) > now
   if draining and not waits and not tries then return { 'CLOSING' } end
   if waits then redis.call('HSET', tokens, user, format_token('W', token, now)) end
@@ -41,6 +41,7 @@ local entered = each(10, 1, function(user)
   return give_place(user, token)
 end)
 
+-- As many more as have come with the first.
 terms.limit = terms.limit + #entered - 1
 local report = admit(now_us, terms)
 local some_early = redis.call('ZCARD', early) > 0
@@ -51,9 +52,10 @@ local function answer(it)
   -- While nobody is let in, who did not try before waits.
   local waits = entry or (not it.tries and (nobody or redis.call('ZSCORE', waiting, it.user)))
   local word = waits and 'WAITING' or 'ACTIVE'
-  local expired, abandoned, waits = it.expired + report.expired, it.abandoned + report.abandoned, report.waits
+  local told = report
   report = { expired = 0, abandoned = 0, waits = {} }
-  return { word, it.place, it.issued, entry or '0', expired, abandoned, unpack(waits) }
+  return { word, it.place, it.issued, entry or '0', it.expired + told.expired, it.abandoned + told.abandoned,
+    unpack(told.waits) }
 end
 
 for i, it in ipairs(entered) do

@@ -25,7 +25,7 @@ local function reap(early_ones, now, limit)
   local records = #users > 0 and redis.call('HMGET', tokens, unpack(users))
   for i, user in ipairs(users) do
     local token = parse_token(records[i])
-    if not token or has_left(token, now, terms.waiting_ttl) then
+    if not token or has_left(token.seen, now, terms.waiting_ttl) then
       end_token(user, token, 'E', now)
       reaped = reaped + 1
     end

@@ -55,6 +55,11 @@ local function format_token(status, token, seen)
   return string.format('%s:%s:%d:%d', status, token.place, token.entered, seen)
 end
 
+-- Whether a list of schedules, as "1 5", has this one.
+local function lists(list, schedule)
+  return string.find(' ' .. list .. ' ', ' ' .. schedule .. ' ', 1, true)
+end
+
 -- Says in the crowd whether who has this order waits.
 local function mark(order, bit)
   local index = tonumber(order) - before - 1
@@ -114,8 +119,8 @@ end
 
 -- A waiting token that was not seen for its time has left, whether it was reaped yet or not. While Redis was away nobody
 -- could be seen.
-local function has_left(token, now, waiting_ttl)
-  return math.max(token.seen, opened) + waiting_ttl <= now
+local function has_left(seen, now, waiting_ttl)
+  return math.max(seen, opened) + waiting_ttl <= now
 end
 
 -- What a place is of which there is no record: lost with a former Redis, if it was given before this opening, the time
@@ -136,7 +141,7 @@ local function standing(user, place, now, waiting_ttl)
   local token = read_token(user)
   if not token or token.place ~= place then return unrecorded(place, token, now) end
   if token.status == 'W' then
-    if has_left(token, now, waiting_ttl) then return 'EXPIRED', nil, token end
+    if has_left(token.seen, now, waiting_ttl) then return 'EXPIRED', nil, token end
     return 'WAITING', nil, token
   end
   if token.status == 'A' then

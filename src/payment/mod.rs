@@ -1,9 +1,9 @@
 //! Payments: the only place where seats and money meet. Owns the tables `reservation` and `payment_history`.
 //!
 //! hold → `seat.begin_payment` (nobody can take the seat while money moves) → one statement in Postgres, which alone
-//! decides, for many at once → `seat.finish_payment`, which follows. Each step is fenced by the reservation id: it is the key of the
-//! reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where. And by the attempt's number:
-//! an attempt of which nobody knows whether it will still arrive is stopped by a tombstone, and the next one may pass.
+//! decides, for many at once → `seat.finish_payment`, which follows. Each step is fenced by the reservation id: it is the key
+//! of the reservation's row, so it is paid at most once, whoever asks how often, whatever crashes where. And by the attempt's
+//! number: an attempt of which nobody knows whether it will still arrive is stopped by a tombstone, and the next one may pass.
 
 mod batch;
 mod control;

@@ -31,8 +31,8 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 /// How long connecting may take, whoever waits for it: hashing a password costs a busy machine time.
 const CONNECTING: Duration = Duration::from_secs(3);
 
-/// Sets of one kind under way at once. With two, each is half as large, and what a statement costs, however much it decides,
-/// is paid for twice as often (docs/performance.md).
+/// Sets of one kind under way at once. With two, each would be half as large, and what a statement costs, however much it
+/// decides, would be paid for twice as often.
 const LANES: usize = 1;
 
 /// What one set decides.
@@ -169,7 +169,9 @@ impl Postgres {
     /// nothing, and may take so long for each statement.
     pub async fn snapshot(&self, limit: Duration) -> Result<PgConnection, sqlx::Error> {
         let options = (*self.connections.connect_options()).clone();
-        let options = options.options([("statement_timeout", format!("{}ms", limit.as_millis()))]);
+        // It reads whole tables.
+        let options =
+            options.options([("statement_timeout", &*format!("{}ms", limit.as_millis())), ("enable_seqscan", "on")]);
         let mut connection = options.connect().await?;
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         Ok(connection)

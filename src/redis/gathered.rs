@@ -6,7 +6,7 @@ use redis::{RedisWrite, ToRedisArgs};
 use super::connection::Redis;
 use super::reply::Reply;
 use super::script::Script;
-use crate::batch::{Batcher, Bounds, NotDone, Work};
+use crate::batch::{Batcher, Bounds, Work};
 use crate::store_error::StoreError;
 
 /// One batch at a time: while it is under way the next one gathers.
@@ -60,7 +60,7 @@ impl Gathered {
     /// Calls the script. Bounded by Redis' time-out, once for the batch under way and once for its own; a failure leaves it
     /// unknown whether it ran.
     pub async fn call(&self, args: Args) -> Result<Reply, StoreError> {
-        self.0.submit(args).await?
+        self.0.submit(args).await.map_err(|why| StoreError::Unavailable { store: "redis", source: why.into() })?
     }
 }
 
@@ -90,12 +90,6 @@ impl Work for Calls {
             Ok(reply) => reply.each(jobs.len()),
             Err(error) => error.repeat().take(jobs.len()).map(Err).collect(),
         }
-    }
-}
-
-impl From<NotDone> for StoreError {
-    fn from(error: NotDone) -> Self {
-        Self::Unavailable { store: "batch", source: error.into() }
     }
 }
 
