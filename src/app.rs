@@ -90,15 +90,16 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
-/// The app as the calls' state, of which each call takes a clone or more: one count to raise, not one a room.
-#[derive(Debug, Clone)]
-struct Calls(Arc<App>);
+/// The app as the calls' state. Each call asks for several rooms, on every processor at once: a reference is copied, where
+/// counts of who uses what would be fought over.
+#[derive(Debug, Clone, Copy)]
+struct Calls(&'static App);
 
 macro_rules! rooms {
     ($($field:ident: $Room:ty,)*) => {
-        $(impl FromRef<Calls> for Arc<$Room> {
+        $(impl FromRef<Calls> for &'static $Room {
             fn from_ref(calls: &Calls) -> Self {
-                calls.0.$field.clone()
+                &calls.0.$field
             }
         })*
     };
@@ -172,7 +173,7 @@ impl App {
         })
     }
 
-    /// All calls, with everything that is around them.
+    /// All calls, with everything that is around them. What they stand on lasts from here on as long as the program.
     pub fn router(&self, request_timeout: Duration, max_in_flight: usize) -> Router {
         let router = Router::new()
             .merge(queue::router())
@@ -184,8 +185,8 @@ impl App {
             .merge(gate::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
-        let (calls, draining) = (Calls(Arc::new(self.clone())), &self.readiness.draining);
-        let router = http::fallbacks(router).with_state(calls.clone());
+        let (calls, draining) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.draining);
+        let router = http::fallbacks(router).with_state(calls);
         let router = http::wrap(router, request_timeout, max_in_flight, draining.clone());
         match self.admin.operators() {
             Some(operators) => {
@@ -210,7 +211,7 @@ async fn livez() -> Success<()> {
 }
 
 /// Ready: Redis and Postgres answer, the migrations are applied, no shutdown has begun.
-async fn readyz(State(readiness): State<Arc<Readiness>>) -> Result<Success<()>, ApiError> {
+async fn readyz(State(readiness): State<&'static Readiness>) -> Result<Success<()>, ApiError> {
     if readiness.draining.load(Ordering::SeqCst) {
         return Err(ApiError::unavailable("shutting down"));
     }

@@ -31,6 +31,7 @@ pub mod reservation;
 pub mod seat;
 pub mod serve;
 pub mod settings;
+pub mod shelf;
 pub mod store_error;
 pub mod tally;
 pub mod telemetry;

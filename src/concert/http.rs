@@ -1,6 +1,7 @@
 //! The programme's calls.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{FromRef, State};
@@ -25,10 +26,10 @@ const FURTHEST_PAGE: usize = 9_007_199_254_740_991;
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Concerts>: FromRef<S>,
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
-    Arc<Seats>: FromRef<S>,
+    &'static Concerts: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
+    &'static Seats: FromRef<S>,
 {
     Router::new()
         .route("/api/v1/concerts", get(programme))
@@ -60,7 +61,7 @@ struct ConcertView {
 }
 
 async fn programme(
-    State(concerts): State<Arc<Concerts>>,
+    State(concerts): State<&'static Concerts>,
     Query(asked): Query<Page>,
 ) -> Result<Success<ProgrammeView>, ApiError> {
     let (page, size) = (asked.page.unwrap_or(1), asked.size.unwrap_or(20));
@@ -86,18 +87,18 @@ struct SchedulesView<'a> {
 
 /// Dates that can still be booked: today or later, with a seat free now.
 async fn schedules(
-    State(concerts): State<Arc<Concerts>>,
-    State(seats): State<Arc<Seats>>,
+    State(concerts): State<&'static Concerts>,
+    State(seats): State<&'static Seats>,
     ActivePass(pass): ActivePass,
     IdPath(id): IdPath<ids::Concert>,
 ) -> Result<Response, ApiError> {
     let concert =
         concerts.concert(id).ok_or_else(|| ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert."))?;
     pass.require_queue(concert.queue)?;
-    let today = concerts.today();
+    let (today, now) = (concerts.today(), Instant::now());
     let mut bookable = Vec::new();
     for schedule in concert.schedules.iter().filter(|schedule| schedule.date >= today) {
-        if seats.free_list(schedule.id).await?.free > 0 {
+        if seats.free(schedule.id, now).await? > 0 {
             bookable.push(&*schedule.view);
         }
     }

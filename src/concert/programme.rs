@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use chrono::NaiveDate;
+use foldhash::fast::RandomState;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -59,7 +60,7 @@ pub struct Programme {
     /// Counts its changes.
     pub revision: i64,
     concerts: BTreeMap<ConcertId, Arc<Concert>>,
-    schedules: HashMap<ScheduleId, Arc<Schedule>>,
+    schedules: HashMap<ScheduleId, Arc<Schedule>, RandomState>,
 }
 
 impl Programme {

@@ -30,9 +30,9 @@ static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto"
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Gate>: FromRef<S>,
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
+    &'static Gate: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
 {
     Router::new()
         .route(CHECK, any(check))
@@ -53,8 +53,8 @@ struct Options {
 
 /// For proxies that ask at a fixed address.
 async fn check(
-    State(gate): State<Arc<Gate>>,
-    State(queues): State<Arc<Queues>>,
+    State(gate): State<&'static Gate>,
+    State(queues): State<&'static Queues>,
     Query(options): Query<Options>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -71,8 +71,8 @@ async fn check(
 /// gate goes by: which queue it is, such a proxy says in a header. It hands the answer to the visitor, who must be
 /// redirected.
 async fn check_behind(
-    State(gate): State<Arc<Gate>>,
-    State(queues): State<Arc<Queues>>,
+    State(gate): State<&'static Gate>,
+    State(queues): State<&'static Queues>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -180,8 +180,8 @@ struct PassView {
 
 /// For sites that check passes themselves.
 async fn pass(
-    State(gate): State<Arc<Gate>>,
-    State(queues): State<Arc<Queues>>,
+    State(gate): State<&'static Gate>,
+    State(queues): State<&'static Queues>,
     presented: Presented,
 ) -> Result<Response, ApiError> {
     let issued = gate.issue(&queues, &presented).await?;
@@ -189,7 +189,7 @@ async fn pass(
     Ok(uncached(Success(PassView { pass: issued.text, expires_at }).into_response()))
 }
 
-async fn keys(State(gate): State<Arc<Gate>>, headers: HeaderMap) -> Response {
+async fn keys(State(gate): State<&'static Gate>, headers: HeaderMap) -> Response {
     let keys = &gate.key_set;
     let caching = [(ETAG, keys.etag.as_str()), (CACHE_CONTROL, "public, max-age=300")];
     if matches_etag(&headers, &keys.etag) {

@@ -1,7 +1,7 @@
 //! The call that is being answered, as log lines and operators' records name it: known to whatever runs for it, without
 //! being handed down.
 
-use axum::extract::MatchedPath;
+use axum::extract::{MatchedPath, Request};
 use http::{HeaderValue, Method};
 use serde::Serialize;
 
@@ -30,6 +30,12 @@ tokio::task_local! {
 }
 
 impl Call {
+    /// What a request asks for.
+    pub(super) fn of(request: &Request, id: HeaderValue) -> Self {
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        Self { id, method: request.method().clone(), path }
+    }
+
     pub(super) fn id(&self) -> &str {
         self.id.to_str().unwrap_or_default()
     }

@@ -1,7 +1,6 @@
 //! The extractors, each of which fails with the contract's own error. To name one in a handler is to make the check.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -36,7 +35,7 @@ pub struct User(pub UserId);
 
 impl<S: Send + Sync> FromRequestParts<S> for User
 where
-    Arc<RateLimits>: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
 {
     type Rejection = ApiError;
 
@@ -44,7 +43,7 @@ where
         let user = single_header(&parts.headers, &USER_ID).and_then(|value| value.parse().ok()).ok_or_else(|| {
             ApiError::new(ErrorCode::UserRequired, "Send the header userId: a positive whole number.")
         })?;
-        Arc::<RateLimits>::from_ref(state).admit(user, &parts.method)?;
+        <&'static RateLimits>::from_ref(state).admit(user, &parts.method)?;
         Ok(Self(user))
     }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::Route;
 use bytes::Bytes;
@@ -39,12 +39,13 @@ struct Bounds {
     draining: Arc<AtomicBool>,
 }
 
-/// One route of one method, or what answers where there is none, with what is around it.
+/// One route of one method, or what answers where there is none, with what is around it. Cloned for each call, on every
+/// processor at once, so it counts nobody who uses it.
 #[derive(Debug, Clone)]
 struct Around {
     route: Route,
-    bounds: Arc<Bounds>,
-    tally: Arc<Tally>,
+    bounds: &'static Bounds,
+    tally: &'static Tally,
 }
 
 /// Answers for routes and methods that are not there, in the envelope.
@@ -60,10 +61,12 @@ pub fn method_fallback<S: Clone + Send + Sync + 'static>(router: Router<S>) -> R
 }
 
 /// Puts the layers around the whole service, or a part of it that has bounds of its own. While `draining` says that a
-/// shutdown goes on, clients are told to come by another connection next time, before theirs is closed.
+/// shutdown goes on, clients are told to come by another connection next time, before theirs is closed. Lasts from here on
+/// as long as the program.
 pub fn wrap(router: Router, timeout: Duration, max_in_flight: usize, draining: Arc<AtomicBool>) -> Router {
-    let bounds = Arc::new(Bounds { timeout, in_flight: Semaphore::new(max_in_flight), draining });
-    router.layer(layer_fn(move |route| Around { route, bounds: bounds.clone(), tally: Arc::default() }))
+    let bounds = Bounds { timeout, in_flight: Semaphore::new(max_in_flight), draining };
+    let bounds: &_ = Box::leak(Box::new(bounds));
+    router.layer(layer_fn(move |route| Around { route, bounds, tally: Box::leak(Box::default()) }))
 }
 
 impl Service<Request> for Around {
@@ -76,22 +79,37 @@ impl Service<Request> for Around {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // A route is always ready, so its clone is as good as itself.
-        let Self { route, bounds, tally } = self.clone();
-        Box::pin(around(route, bounds, tally, request).map(Ok))
+        let started = Instant::now();
+        let (bounds, tally, call) = (self.bounds, self.tally, Call::of(&request, request_id(&request)));
+        // Boxed before it goes through what is around it, each part of which moves it.
+        let answer: BoxFuture<'static, Response> = if is_read_ahead(&request) {
+            Box::pin(answer_read_ahead(self.route.clone(), request))
+        } else {
+            Box::pin(self.route.call(request).map(|Ok(response)| response))
+        };
+        Box::pin(around(bounds, tally, call, started, answer).map(Ok))
     }
 }
 
-async fn around(route: Route, bounds: Arc<Bounds>, tally: Arc<Tally>, request: Request) -> Response {
-    let started = Instant::now();
-    let id = request_id(&request);
-    let path = request.extensions().get::<MatchedPath>().cloned();
-    let call = Call { id: id.clone(), method: request.method().clone(), path };
+async fn answer_read_ahead(mut route: Route, request: Request) -> Response {
+    match read_ahead(request).await {
+        Ok(request) => route.call(request).await.unwrap_or_else(|never| match never {}),
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn around(
+    bounds: &Bounds,
+    tally: &Tally,
+    call: Call,
+    started: Instant,
+    answer: BoxFuture<'static, Response>,
+) -> Response {
+    let id = call.id.clone();
     // Made only where somebody wants spans; log lines get what it says from the call.
     let span =
         tracing::debug_span!("http", request.id = call.id(), method = call.method.as_str(), route = call.route());
-    let within = call::within(call, bounded(&bounds, request, route).instrument(span));
-    let (mut response, call) = within.await;
+    let (mut response, call) = call::within(call, bounded(bounds, answer).instrument(span)).await;
     response.headers_mut().insert(&REQUEST_ID, id);
     if bounds.draining.load(Ordering::Relaxed) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -102,19 +120,11 @@ async fn around(route: Route, bounds: Arc<Bounds>, tally: Arc<Tally>, request: R
     response
 }
 
-async fn bounded(bounds: &Bounds, request: Request, mut route: Route) -> Response {
+async fn bounded(bounds: &Bounds, answer: BoxFuture<'static, Response>) -> Response {
     let Ok(_place) = bounds.in_flight.try_acquire() else {
         return ApiError::unavailable("too many requests are in flight").into_response();
     };
-    let call = async {
-        let request = if is_read_ahead(&request) { read_ahead(request).await } else { Ok(request) };
-        match request {
-            Ok(request) => route.call(request).await.unwrap_or_else(|never| match never {}),
-            Err(error) => error.into_response(),
-        }
-    };
-    let call = AssertUnwindSafe(call).catch_unwind();
-    match tokio::time::timeout(bounds.timeout, call).await {
+    match tokio::time::timeout(bounds.timeout, AssertUnwindSafe(answer).catch_unwind()).await {
         Ok(Ok(response)) => response,
         Ok(Err(panic)) => ApiError::internal(panic_message(&*panic)).into_response(),
         Err(_) => ApiError::unavailable("the request ran out of time").into_response(),

@@ -37,13 +37,12 @@ impl Payments {
     /// What was paid before takes nothing; of the rest all is paid or none. Under a key, the answer is stored with the
     /// payments. Returns them in the order asked.
     pub async fn pay_many(
-        self: &Arc<Self>,
+        &'static self,
         presented: Presented,
         reservations: Vec<ReservationId>,
         claim: Option<Arc<Claim>>,
     ) -> Result<Vec<(ReservationId, Paid)>, PayError> {
-        let payments = Arc::clone(self);
-        let task = self.tasks.spawn(async move { payments.pay_all(&presented, reservations, claim.as_deref()).await });
+        let task = self.tasks.spawn(async move { self.pay_all(&presented, reservations, claim.as_deref()).await });
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "payment task", source: error.into() }.into()))
     }

@@ -23,10 +23,10 @@ const LARGEST_BATCH: usize = 20;
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Idempotency>: FromRef<S>,
-    Arc<Payments>: FromRef<S>,
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
+    &'static Idempotency: FromRef<S>,
+    &'static Payments: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
 {
     Router::new()
         .route("/api/v1/payment/concert", post(pay))
@@ -49,8 +49,8 @@ struct PaidView {
 
 /// Takes any authentic token: one that has ended still gets the answer to what it has paid.
 async fn pay(
-    State(payments): State<Arc<Payments>>,
-    State(idempotency): State<Arc<Idempotency>>,
+    State(payments): State<&'static Payments>,
+    State(idempotency): State<&'static Idempotency>,
     presented: Presented,
     key: IdempotencyKey,
     Json(request): Json<PayRequest>,
@@ -67,7 +67,7 @@ async fn pay(
 }
 
 async fn take(
-    payments: &Arc<Payments>,
+    payments: &'static Payments,
     presented: Presented,
     reservation: ReservationId,
     claim: Option<Arc<Claim>>,
@@ -141,8 +141,8 @@ impl PaidManyView {
 
 /// Takes any authentic token, as `pay` does.
 async fn pay_many(
-    State(payments): State<Arc<Payments>>,
-    State(idempotency): State<Arc<Idempotency>>,
+    State(payments): State<&'static Payments>,
+    State(idempotency): State<&'static Idempotency>,
     presented: Presented,
     key: IdempotencyKey,
     Json(request): Json<PayManyRequest>,
@@ -159,7 +159,7 @@ async fn pay_many(
 }
 
 async fn take_many(
-    payments: &Arc<Payments>,
+    payments: &'static Payments,
     presented: Presented,
     request: PayManyRequest,
     claim: Option<Arc<Claim>>,
@@ -258,7 +258,7 @@ impl From<Past> for PastView {
 }
 
 async fn history(
-    State(payments): State<Arc<Payments>>,
+    State(payments): State<&'static Payments>,
     User(user): User,
     page: Page,
 ) -> Result<Success<HistoryView>, ApiError> {
@@ -274,7 +274,7 @@ struct RefundedView {
 }
 
 async fn refund(
-    State(payments): State<Arc<Payments>>,
+    State(payments): State<&'static Payments>,
     User(user): User,
     IdPath(payment): IdPath<ids::Payment>,
 ) -> Result<Success<RefundedView>, ApiError> {

@@ -126,13 +126,12 @@ impl Payments {
     /// Pays for a reservation, in a task of its own: a client that goes away does not stop half-way. Under a key, the answer
     /// is stored with the payment.
     pub async fn pay(
-        self: &Arc<Self>,
+        &'static self,
         presented: Presented,
         reservation: ReservationId,
         claim: Option<Arc<Claim>>,
     ) -> Result<Paid, PayError> {
-        let payments = Arc::clone(self);
-        let task = self.tasks.spawn(async move { payments.pay_whole(&presented, reservation, claim.as_deref()).await });
+        let task = self.tasks.spawn(async move { self.pay_whole(&presented, reservation, claim.as_deref()).await });
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "payment task", source: error.into() }.into()))
     }

@@ -4,8 +4,6 @@
 //! of any number of refunds one finds it CONFIRMED. A refund whose answer was lost can be asked for again; one whose end
 //! never reached Redis is found by settling the map.
 
-use std::sync::Arc;
-
 use super::{Payments, store};
 use crate::ids::{PaymentId, UserId};
 use crate::money::Won;
@@ -40,9 +38,8 @@ pub enum RefundError {
 
 impl Payments {
     /// Gives a payment back, in a task of its own: a client that goes away does not stop half-way.
-    pub async fn refund(self: &Arc<Self>, user: UserId, payment: PaymentId) -> Result<Refunded, RefundError> {
-        let payments = Arc::clone(self);
-        let task = self.tasks.spawn(async move { payments.refund_whole(user, payment).await });
+    pub async fn refund(&'static self, user: UserId, payment: PaymentId) -> Result<Refunded, RefundError> {
+        let task = self.tasks.spawn(async move { self.refund_whole(user, payment).await });
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "refund task", source: error.into() }.into()))
     }

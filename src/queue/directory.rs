@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use foldhash::fast::RandomState;
 
 use super::draw::Draw;
 use crate::ids::{ConcertId, ScheduleId};
@@ -89,7 +90,7 @@ impl Queue {
 /// All queues at some moment.
 #[derive(Debug)]
 pub struct Directory {
-    queues: HashMap<QueueId, Arc<Queue>>,
+    queues: HashMap<QueueId, Arc<Queue>, RandomState>,
     by_concert: HashMap<ConcertId, QueueId>,
 }
 

@@ -1,7 +1,5 @@
 //! The queue's calls.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, State};
@@ -26,8 +24,8 @@ static DRAW_PLACE: HeaderName = HeaderName::from_static("draw-place");
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
 {
     Router::new()
         .route("/api/v1/queues/token", post(issue))
@@ -48,7 +46,7 @@ struct Issued {
 }
 
 async fn issue(
-    State(queues): State<Arc<Queues>>,
+    State(queues): State<&'static Queues>,
     User(user): User,
     Had(had): Had,
     Form(form): Form<Issue>,
@@ -96,7 +94,7 @@ impl From<EnterError> for ApiError {
 
 /// The latest draw of a queue: its promise, and once it is over its proof.
 async fn draw(
-    State(queues): State<Arc<Queues>>,
+    State(queues): State<&'static Queues>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Success<Facts>, ApiError> {
     let queue = name.ok().and_then(|Path(name)| queues.by_name(&name));
@@ -104,12 +102,12 @@ async fn draw(
     facts.map(Success).ok_or_else(|| ApiError::new(ErrorCode::NotFound, "There is no such queue, or it has no draw."))
 }
 
-async fn rank(State(queues): State<Arc<Queues>>, presented: Presented) -> Result<Response, ApiError> {
+async fn rank(State(queues): State<&'static Queues>, presented: Presented) -> Result<Response, ApiError> {
     let Presented { queue, claim } = &presented;
     let rank = queues.rank_lately(queue, claim).await?;
     let place = match rank {
         Rank::Waiting { order, .. } => queue.draw_place_of(order),
-        Rank::Active { .. } => queues.draw_place(queue, claim).await?,
+        Rank::Active { .. } => Box::pin(queues.draw_place(queue, claim)).await?,
         _ => None,
     };
     let entry = match rank {
@@ -126,6 +124,6 @@ async fn rank(State(queues): State<Arc<Queues>>, presented: Presented) -> Result
 }
 
 /// A `Last-Event-ID` is welcome and changes nothing: events are state, not history, and the state comes first.
-async fn events(State(queues): State<Arc<Queues>>, Watching(presented): Watching) -> Result<EventStream, ApiError> {
+async fn events(State(queues): State<&'static Queues>, Watching(presented): Watching) -> Result<EventStream, ApiError> {
     queues.watch(&presented).await
 }

@@ -265,7 +265,8 @@ impl Streams {
 impl Moment {
     fn of(queues: &Queues, id: QueueId) -> Option<Self> {
         let queue = queues.get(id)?;
-        let (about, snapshot) = (queues.about(&queue), queues.glimpse(id).fresh());
+        let (about, snapshot) =
+            (queues.about(&queue), queues.glimpse(id).fresh().and_then(|snapshot| Option::clone(&snapshot)));
         Some(Self { queue, about, snapshot })
     }
 }

@@ -26,38 +26,39 @@ impl Queues {
         // Who was let in since the snapshot may be known to be active already.
         match self.waiting_lately(queue, claim).filter(|_| self.passes.presume(claim).is_none()) {
             Some(rank) => Ok(rank),
-            None => self.rank(queue, claim).await,
+            None => Box::pin(self.rank(queue, claim)).await,
         }
     }
 
     fn waiting_lately(&self, queue: &Queue, claim: &Claim) -> Option<Rank> {
-        let snapshot = self.glimpse(queue.id).fresh()?;
+        let glimpse = self.glimpse(queue.id);
+        let snapshot = glimpse.fresh()?;
+        let snapshot = snapshot.as_ref()?;
         if !self.sightings.within(claim, queue.settings.waiting_ttl / 2) {
             return None;
         }
         let order = self.order_of(queue, claim)?;
         let ahead = snapshot.ahead(order)?;
         self.sightings.note(claim, queue.settings.waiting_ttl);
-        self.losses.somebody_waits(queue.id);
+        glimpse.waited.note();
         let expires_ms = snapshot.expiry(queue.settings.waiting_ttl);
         Some(Rank::Waiting { ahead, expires_ms, order, entry: 0 })
     }
 
     /// What this instance knows of a queue.
     pub(super) fn glimpse(&self, queue: QueueId) -> Arc<Glimpse> {
-        // Many may look at a time; only one may make an entry.
-        let known = self.glimpses.get(&queue).map(|glimpse| glimpse.clone());
-        known.unwrap_or_else(|| self.glimpses.entry(queue).or_default().clone())
+        self.glimpses.get(queue, Glimpse::default)
     }
 
     /// What there is to say of a queue.
     pub(super) fn about(&self, queue: &Queue) -> About {
-        let measured = self.glimpse(queue.id).measured();
+        let glimpse = self.glimpse(queue.id);
+        let measured = glimpse.measured();
         let settings = &queue.settings;
         let rate = (!settings.paused).then_some(settings.admit_per_second);
         let opens_in = settings.opens_at.map(|at| at - Utc::now()).and_then(|left| left.to_std().ok());
         let outlook = Outlook { measured, rate, opens_in: opens_in.unwrap_or_default() };
-        About { outlook, sold_out: self.sold_out(queue) }
+        About { outlook, sold_out: glimpse.is_sold_out() }
     }
 
     /// Tells Redis whom this instance has seen, as far as it has to know by now.

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dashmap::{DashMap, DashSet};
+use dashmap::DashSet;
 use tokio::sync::Mutex;
 
 use super::directory::{Queue, QueueId};
+use super::last;
 use super::token::Claim;
 use super::{Completion, Departure, Queues, Rank, Standing, records, store};
 use crate::store_error::StoreError;
@@ -28,9 +29,6 @@ const CALM_BEFORE_DRAW: Duration = WAITS_FOR;
 
 /// For how long somebody who was seen waiting is taken to wait still: who waits asks every 11 s or more often.
 const WAITS_FOR: Duration = Duration::from_secs(12);
-
-/// How exactly it is known when somebody was seen waiting last.
-const WAITS_NEWS: Duration = Duration::from_secs(1);
 
 /// The most tokens that one script looks at.
 const PAGE: usize = 1000;
@@ -71,25 +69,8 @@ pub(super) struct Losses {
     opened: Mutex<HashMap<QueueId, (Instant, bool)>>,
     /// Of each epoch, the greatest order that is known to have had its turn.
     reached: Mutex<HashMap<(QueueId, u64), (Instant, u64)>>,
-    /// When this instance saw somebody wait last. What is written to Postgres may be a second old, and a crowd comes in
-    /// less.
-    waited: DashMap<QueueId, Instant>,
     /// Queues of which a former Redis has left something that is to be compared with Postgres.
     left: DashSet<QueueId>,
-}
-
-impl Losses {
-    pub(super) fn somebody_waits(&self, queue: QueueId) {
-        // A crowd says so all the time: once a second is enough, and many may look at a time.
-        let is_known = self.waited.get(&queue).is_some_and(|at| at.elapsed() < WAITS_NEWS);
-        if !is_known {
-            self.waited.insert(queue, Instant::now());
-        }
-    }
-
-    fn is_crowded(&self, queue: QueueId) -> bool {
-        self.waited.get(&queue).is_some_and(|at| at.elapsed() < WAITS_FOR + WAITS_NEWS)
-    }
 }
 
 impl Queues {
@@ -133,7 +114,7 @@ impl Queues {
 
     async fn try_open(&self, queue: &Queue) -> Result<(), StoreError> {
         let opening = records::next_opening(&self.postgres, queue).await?;
-        let crowded = opening.crowded || self.losses.is_crowded(queue.id);
+        let crowded = opening.crowded || self.glimpse(queue.id).waited.is_within(WAITS_FOR + last::EXACT_TO);
         let calm = if queue.draw_under_way().is_some() { CALM_BEFORE_DRAW } else { CALM };
         let calm = if crowded { calm } else { Duration::ZERO };
         self.shuffle_again(queue.id);

@@ -13,6 +13,7 @@ mod draw;
 mod estimate;
 mod http;
 mod hub;
+mod last;
 mod lately;
 mod lost;
 mod opening;
@@ -50,6 +51,7 @@ use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::seat::Seats;
+use crate::shelf::Shelf;
 use crate::store_error::StoreError;
 use hub::Hub;
 use lost::{Asked, Losses};
@@ -57,7 +59,6 @@ use pass::PassCache;
 use records::Progress;
 use sightings::Sightings;
 use snapshot::Glimpse;
-use stock::SoldOut;
 use store::{Entering, QueueCalls, Terms};
 
 /// All queues.
@@ -73,14 +74,13 @@ pub struct Queues {
     passes: PassCache,
     losses: Losses,
     progress: DashMap<QueueId, Progress>,
-    glimpses: DashMap<QueueId, Arc<Glimpse>>,
+    glimpses: Shelf<QueueId, Glimpse>,
     sightings: Sightings,
     sighting_runs: AtomicU64,
     hub: Hub,
     /// The draw of each queue that this instance has carried out last, and what was drawn.
     shuffled: DashMap<QueueId, u32>,
     permutations: DashMap<(QueueId, u32), Arc<Permutation>>,
-    sold_out: DashMap<QueueId, SoldOut>,
     figures: DashMap<QueueId, Figures>,
     calls: DashMap<String, Arc<QueueCalls>>,
 }
@@ -129,13 +129,12 @@ impl Queues {
             passes: PassCache::default(),
             losses: Losses::default(),
             progress: DashMap::new(),
-            glimpses: DashMap::new(),
+            glimpses: Shelf::default(),
             sightings: Sightings::default(),
             sighting_runs: AtomicU64::new(0),
             hub: Hub::new(MAX_STREAMS),
             shuffled: DashMap::new(),
             permutations: DashMap::new(),
-            sold_out: DashMap::new(),
             figures: DashMap::new(),
             calls: DashMap::new(),
         })
@@ -218,7 +217,7 @@ impl Queues {
                         self.passes.learn(&claim, &Standing::Active { left: queue.settings.active_ttl });
                     }
                     if waits {
-                        self.losses.somebody_waits(queue.id);
+                        self.glimpse(queue.id).waited.note();
                         self.sightings.confirm(&claim);
                     }
                     return Ok(Entered { token: self.signer.sign(&claim), claim, entry: number });
@@ -233,7 +232,7 @@ impl Queues {
     pub async fn rank(&self, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
         let rank = self.ask(queue, claim, || store::rank(&self.redis, queue, claim)).await?;
         if matches!(rank, Rank::Waiting { .. }) {
-            self.losses.somebody_waits(queue.id);
+            self.glimpse(queue.id).waited.note();
         }
         self.learn(queue, claim, &rank);
         Ok(rank)
@@ -251,7 +250,7 @@ impl Queues {
     pub(crate) async fn check_lately(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         match self.passes.recall(claim) {
             Some(left) => Ok(Standing::Active { left }),
-            None => self.check(queue, claim).await,
+            None => Box::pin(self.check(queue, claim)).await,
         }
     }
 
@@ -260,7 +259,7 @@ impl Queues {
     pub(crate) async fn check_first(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         match self.passes.presume(claim) {
             Some(left) => Ok(Standing::Active { left }),
-            None => self.check(queue, claim).await,
+            None => Box::pin(self.check(queue, claim)).await,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{FromRef, FromRequestParts};
 use dashmap::DashMap;
+use foldhash::quality::RandomState;
 use http::header::HeaderName;
 use http::request::Parts;
 
@@ -61,53 +62,53 @@ impl Presented {
 
 impl<S: Send + Sync> FromRequestParts<S> for Presented
 where
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let presented = Self::by(single_header(&parts.headers, &TOKEN), &Arc::<Queues>::from_ref(state))?;
-        Arc::<RateLimits>::from_ref(state).admit(presented.claim.user, &parts.method)?;
+        let presented = Self::by(single_header(&parts.headers, &TOKEN), <&'static Queues>::from_ref(state))?;
+        <&'static RateLimits>::from_ref(state).admit(presented.claim.user, &parts.method)?;
         Ok(presented)
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Watching
 where
-    Arc<Queues>: FromRef<S>,
+    &'static Queues: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let in_query = || parts.uri.query()?.split('&').find_map(|field| field.strip_prefix("token="));
         let token = single_header(&parts.headers, &TOKEN).or_else(in_query);
-        Presented::by(token, &Arc::<Queues>::from_ref(state)).map(Self)
+        Presented::by(token, <&'static Queues>::from_ref(state)).map(Self)
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Had
 where
-    Arc<Queues>: FromRef<S>,
+    &'static Queues: FromRef<S>,
 {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let token = single_header(&parts.headers, &TOKEN);
-        Ok(Self(token.and_then(|token| Arc::<Queues>::from_ref(state).signer.verify(token))))
+        Ok(Self(token.and_then(|token| <&'static Queues>::from_ref(state).signer.verify(token))))
     }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for ActivePass
 where
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let presented = Presented::from_request_parts(parts, state).await?;
-        let queues = Arc::<Queues>::from_ref(state);
+        let queues = <&'static Queues>::from_ref(state);
         queues.check_lately(&presented.queue, &presented.claim).await?.require_active()?;
         Ok(Self(presented))
     }
@@ -139,7 +140,7 @@ pub(crate) fn invalid_token() -> ApiError {
 /// Which tokens were active when Redis was asked last.
 #[derive(Debug, Default)]
 pub(super) struct PassCache {
-    known: DashMap<(QueueId, UserId), Known>,
+    known: DashMap<(QueueId, UserId), Known, RandomState>,
 }
 
 #[derive(Debug)]
@@ -162,10 +163,11 @@ impl PassCache {
 
     fn known_within(&self, claim: &Claim, time: Duration) -> Option<Duration> {
         let known = self.known.get(&(claim.queue, claim.user))?;
-        if known.place != claim.place || known.learnt.elapsed() > time {
+        let now = Instant::now();
+        if known.place != claim.place || now.saturating_duration_since(known.learnt) > time {
             return None;
         }
-        let left = known.expires.saturating_duration_since(Instant::now());
+        let left = known.expires.saturating_duration_since(now);
         (!left.is_zero()).then_some(left)
     }
 

@@ -40,7 +40,7 @@ impl Queues {
         self.progress.insert(queue.id, step.progress);
         self.figures.insert(queue.id, Figures::new(step.progress.waiting, step.active, step.progress.admitted));
         if step.progress.waiting > 0 {
-            self.losses.somebody_waits(queue.id);
+            glimpse.waited.note();
         }
         let name = queue.name.clone();
         metrics::gauge!("queue_waiting", "queue" => name.clone()).set(f64::from(step.progress.waiting));

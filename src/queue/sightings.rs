@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
+use foldhash::quality::RandomState;
 
 use super::estimate::WaitSeconds;
 use super::token::Claim;
@@ -25,7 +26,7 @@ pub(super) type Seen = Vec<(Claim, Instant)>;
 #[derive(Debug)]
 pub(super) struct Sightings {
     start: Instant,
-    seen: DashMap<Claim, Sighting>,
+    seen: DashMap<Claim, Sighting, RandomState>,
     /// Who is looked at in which turn, since Redis may have to be told of it then.
     turns: Mutex<BTreeMap<u32, Vec<Claim>>>,
     /// What it was planned with last.
@@ -52,7 +53,7 @@ struct Told {
 
 impl Default for Sightings {
     fn default() -> Self {
-        let (seen, turns, waiting_ttls) = (DashMap::new(), Mutex::default(), Mutex::default());
+        let (seen, turns, waiting_ttls) = (DashMap::default(), Mutex::default(), Mutex::default());
         Self { start: Instant::now(), seen, turns, waiting_ttls }
     }
 }

@@ -6,9 +6,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::estimate::Measured;
+use super::last::{self, Last};
+use super::stock::SoldOut;
 use crate::redis::millis;
 
 /// For how long a rank is told from a snapshot.
@@ -114,7 +116,11 @@ fn word(bytes: &[u8]) -> u64 {
 pub(super) struct Glimpse {
     latest: ArcSwapOption<Snapshot>,
     samples: Mutex<VecDeque<Sample>>,
-    wanted: Mutex<Option<Instant>>,
+    measured: ArcSwap<Measured>,
+    wanted: Last,
+    /// When this instance saw somebody wait. What is written to Postgres may be a second old, and a crowd comes in less.
+    pub(super) waited: Last,
+    pub(super) sold_out: SoldOut,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -127,15 +133,15 @@ struct Sample {
 
 impl Glimpse {
     /// Who waits, if that is known as of the last second. Asking for it keeps it being fetched.
-    pub(super) fn fresh(&self) -> Option<Arc<Snapshot>> {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.latest.load_full().filter(|snapshot| snapshot.is_fresh())
+    pub(super) fn fresh(&self) -> Option<Guard<Option<Arc<Snapshot>>>> {
+        self.wanted.note();
+        let latest = self.latest.load();
+        latest.as_ref().is_some_and(|snapshot| snapshot.is_fresh()).then_some(latest)
     }
 
     /// Whether somebody asked lately.
     pub(super) fn is_wanted(&self) -> bool {
-        let wanted = *self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.is_some_and(|at| at.elapsed() < WANTED_FOR)
+        self.wanted.is_within(WANTED_FOR + last::EXACT_TO)
     }
 
     /// Takes what a step has brought along.
@@ -155,17 +161,17 @@ impl Glimpse {
         while samples.front().is_some_and(|first| sample.now_ms - first.now_ms > MEASURED_OVER_MS) {
             samples.pop_front();
         }
+        let measured = samples.front().zip(samples.back()).map(|(first, last)| Measured {
+            let_in: last.let_in - first.let_in,
+            left: last.left.saturating_sub(first.left),
+            over: Duration::from_millis(last.now_ms.abs_diff(first.now_ms)),
+        });
+        self.measured.store(Arc::new(measured.unwrap_or_default()));
     }
 
     /// How many came in and went, of late.
     pub(super) fn measured(&self) -> Measured {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(first), Some(last)) = (samples.front(), samples.back()) else { return Measured::default() };
-        Measured {
-            let_in: last.let_in - first.let_in,
-            left: last.left.saturating_sub(first.left),
-            over: Duration::from_millis(last.now_ms.abs_diff(first.now_ms)),
-        }
+        **self.measured.load()
     }
 
     /// Forgets who waits: Redis has lost it.

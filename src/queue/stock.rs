@@ -1,11 +1,14 @@
 //! A queue tied to its stock: no more are let in to try than there are seats left to try for, and when all is sold it says
 //! so. It asks the seats; they know nothing of queues.
 
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use chrono::Utc;
 
 use super::directory::Queue;
+use super::last::Last;
+use super::snapshot::Glimpse;
 use super::{QueueId, Queues};
 use crate::store_error::StoreError;
 
@@ -23,10 +26,16 @@ struct Stock {
 }
 
 /// Whether a queue was sold out when it was last looked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(super) struct SoldOut {
-    at: Instant,
-    sold_out: bool,
+    looked: Last,
+    sold_out: AtomicBool,
+}
+
+impl Glimpse {
+    pub(super) fn is_sold_out(&self) -> bool {
+        self.sold_out.sold_out.load(Ordering::Relaxed)
+    }
 }
 
 impl Queues {
@@ -44,14 +53,14 @@ impl Queues {
     /// Whether every seat of all that the queue sells is sold, as it was a moment ago.
     #[must_use]
     pub fn sold_out(&self, queue: &Queue) -> bool {
-        self.sold_out.get(&queue.id).is_some_and(|known| known.sold_out)
+        self.glimpse(queue.id).is_sold_out()
     }
 
     /// Looks whether the queue is sold out: at each call if it is tied to its stock, else once a second while somebody waits.
     pub(super) async fn look_at_stock(&self, queue: &Queue) -> Result<(), StoreError> {
         let tied = queue.settings.stock_factor > 0.0;
         let waits = self.progress.get(&queue.id).is_some_and(|progress| progress.waiting > 0);
-        let lately = self.sold_out.get(&queue.id).is_some_and(|known| known.at.elapsed() < LOOK_EVERY);
+        let lately = self.glimpse(queue.id).sold_out.looked.is_within(LOOK_EVERY);
         if tied || (waits && !lately) {
             let stock = self.stock(queue).await?;
             self.learn_stock(queue.id, stock);
@@ -61,7 +70,9 @@ impl Queues {
 
     fn learn_stock(&self, queue: QueueId, stock: Stock) {
         let sold_out = stock.schedules > 0 && stock.unsold == 0;
-        self.sold_out.insert(queue, SoldOut { at: Instant::now(), sold_out });
+        let glimpse = self.glimpse(queue);
+        glimpse.sold_out.sold_out.store(sold_out, Ordering::Relaxed);
+        glimpse.sold_out.looked.note();
     }
 
     async fn stock(&self, queue: &Queue) -> Result<Stock, StoreError> {

@@ -25,10 +25,10 @@ const MOST_AT_ONCE: usize = 20;
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Idempotency>: FromRef<S>,
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
-    Arc<Reservations>: FromRef<S>,
+    &'static Idempotency: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
+    &'static Reservations: FromRef<S>,
 {
     Router::new()
         .route("/api/v1/reservations/concert", post(hold))
@@ -54,9 +54,9 @@ struct HoldView {
 /// Takes any authentic token: one that has ended still gets the answer that its request got before, under the same key. But
 /// for that, a token that is not active is refused before the body is looked at.
 async fn hold(
-    State(reservations): State<Arc<Reservations>>,
-    State(queues): State<Arc<Queues>>,
-    State(idempotency): State<Arc<Idempotency>>,
+    State(reservations): State<&'static Reservations>,
+    State(queues): State<&'static Queues>,
+    State(idempotency): State<&'static Idempotency>,
     presented: Presented,
     key: IdempotencyKey,
     body: Result<Json<HoldRequest>, ApiError>,
@@ -127,9 +127,9 @@ struct SeatHoldView {
 
 /// As [`hold`], of several seats. Its keys are those of [`hold`]: the requests differ, so their keys must.
 async fn hold_many(
-    State(reservations): State<Arc<Reservations>>,
-    State(queues): State<Arc<Queues>>,
-    State(idempotency): State<Arc<Idempotency>>,
+    State(reservations): State<&'static Reservations>,
+    State(queues): State<&'static Queues>,
+    State(idempotency): State<&'static Idempotency>,
     presented: Presented,
     key: IdempotencyKey,
     body: Result<Json<HoldManyRequest>, ApiError>,
@@ -220,7 +220,7 @@ struct ReservationView {
 
 /// Takes any authentic token: who has paid has none that is active any more.
 async fn own(
-    State(reservations): State<Arc<Reservations>>,
+    State(reservations): State<&'static Reservations>,
     presented: Presented,
 ) -> Result<Success<OwnView>, ApiError> {
     let own = reservations.own(&presented).await?;
@@ -228,7 +228,7 @@ async fn own(
 }
 
 async fn one(
-    State(reservations): State<Arc<Reservations>>,
+    State(reservations): State<&'static Reservations>,
     presented: Presented,
     IdPath(id): IdPath<ids::Reservation>,
 ) -> Result<Success<ReservationView>, ApiError> {
@@ -237,7 +237,7 @@ async fn one(
 }
 
 async fn give_up(
-    State(reservations): State<Arc<Reservations>>,
+    State(reservations): State<&'static Reservations>,
     presented: Presented,
     IdPath(id): IdPath<ids::Reservation>,
 ) -> Result<Success<()>, ApiError> {
@@ -253,7 +253,10 @@ fn rfc3339(ms: i64) -> Option<String> {
     DateTime::from_timestamp_millis(ms).map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-async fn leave(State(reservations): State<Arc<Reservations>>, presented: Presented) -> Result<Success<()>, ApiError> {
+async fn leave(
+    State(reservations): State<&'static Reservations>,
+    presented: Presented,
+) -> Result<Success<()>, ApiError> {
     if reservations.leave(&presented).await? { Ok(Success(())) } else { Err(crate::queue::invalid_token()) }
 }
 

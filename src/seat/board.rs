@@ -154,11 +154,13 @@ impl Board {
         map
     }
 
-    /// The list, unless it is old or this instance has changed a seat since.
-    pub(super) fn fresh(&self) -> Option<Arc<FreeList>> {
-        let list = self.list.load_full()?;
-        let fresh = list.changes == self.changes.load(Ordering::SeqCst) && list.asked.elapsed() < FRESH_FOR;
-        fresh.then_some(list)
+    /// What the list shows, unless it is old or this instance has changed a seat since.
+    pub(super) fn fresh<T>(&self, now: Instant, show: impl FnOnce(&Arc<FreeList>) -> T) -> Option<T> {
+        let list = self.list.load();
+        let list = list.as_ref()?;
+        let fresh = list.changes == self.changes.load(Ordering::SeqCst)
+            && now.saturating_duration_since(list.asked) < FRESH_FOR;
+        fresh.then(|| show(list))
     }
 }
 

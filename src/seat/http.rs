@@ -1,7 +1,5 @@
 //! The seats' calls.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::Response;
@@ -21,10 +19,10 @@ static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Concerts>: FromRef<S>,
-    Arc<Queues>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
-    Arc<Seats>: FromRef<S>,
+    &'static Concerts: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
+    &'static Seats: FromRef<S>,
 {
     Router::new()
         .route("/api/v1/concerts/schedules/{concertScheduleId}/seats", get(seats))
@@ -33,8 +31,8 @@ where
 }
 
 async fn seats(
-    State(concerts): State<Arc<Concerts>>,
-    State(seats): State<Arc<Seats>>,
+    State(concerts): State<&'static Concerts>,
+    State(seats): State<&'static Seats>,
     ActivePass(pass): ActivePass,
     IdPath(id): IdPath<ids::Schedule>,
     AllHeaders(headers): AllHeaders,
@@ -45,8 +43,8 @@ async fn seats(
 }
 
 async fn seat_map(
-    State(concerts): State<Arc<Concerts>>,
-    State(seats): State<Arc<Seats>>,
+    State(concerts): State<&'static Concerts>,
+    State(seats): State<&'static Seats>,
     ActivePass(pass): ActivePass,
     IdPath(id): IdPath<ids::Schedule>,
     AllHeaders(headers): AllHeaders,
@@ -59,9 +57,9 @@ async fn seat_map(
 /// A stream of what changes. It lasts as long as the token is known to be active when it begins: whoever holds a seat in the
 /// meantime, and so is active for longer, comes again and goes on.
 async fn events(
-    State(concerts): State<Arc<Concerts>>,
-    State(queues): State<Arc<Queues>>,
-    State(seats): State<Arc<Seats>>,
+    State(concerts): State<&'static Concerts>,
+    State(queues): State<&'static Queues>,
+    State(seats): State<&'static Seats>,
     Watching(pass): Watching,
     IdPath(id): IdPath<ids::Schedule>,
     headers: HeaderMap,

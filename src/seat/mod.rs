@@ -17,9 +17,7 @@ mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
-
-use dashmap::DashMap;
+use std::time::{Duration, Instant};
 
 pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Outcome, Released, Sweep};
 pub use audit::MapAudit;
@@ -33,6 +31,7 @@ use crate::http::MAX_STREAMS;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
 use crate::redis::Redis;
+use crate::shelf::Shelf;
 use crate::store_error::StoreError;
 use board::Board;
 use hub::Hub;
@@ -55,7 +54,7 @@ pub const UNDER_WAY: Duration = Duration::from_secs(8);
 pub struct Seats {
     redis: Redis,
     postgres: Postgres,
-    boards: DashMap<ScheduleId, Arc<Board>>,
+    boards: Shelf<ScheduleId, Board>,
     hub: Hub,
     /// Holds that lived when all maps were last swept.
     holds_live: AtomicU32,
@@ -94,7 +93,8 @@ impl Seats {
     /// Asks nobody yet: plans and maps are read at their first use.
     #[must_use]
     pub fn new(redis: Redis, postgres: Postgres) -> Self {
-        Self { redis, postgres, boards: DashMap::new(), hub: Hub::new(MAX_STREAMS), holds_live: AtomicU32::new(0) }
+        let (boards, hub, holds_live) = (Shelf::default(), Hub::new(MAX_STREAMS), AtomicU32::new(0));
+        Self { redis, postgres, boards, hub, holds_live }
     }
 
     /// With at most so many streams of events at a time.
@@ -105,11 +105,7 @@ impl Seats {
 
     /// The board of a schedule, which the caller knows to exist.
     fn board(&self, schedule: ScheduleId) -> Arc<Board> {
-        if let Some(board) = self.boards.get(&schedule) {
-            return board.clone();
-        }
-        let board = self.boards.entry(schedule);
-        board.or_insert_with(|| Arc::new(Board::new(schedule, &self.redis))).clone()
+        self.boards.get(schedule, || Board::new(schedule, &self.redis))
     }
 
     /// What seats a schedule has.
@@ -119,13 +115,31 @@ impl Seats {
 
     /// The seats that are free now, rendered.
     pub async fn free_list(&self, schedule: ScheduleId) -> Result<Arc<FreeList>, StoreError> {
-        let board = self.board(schedule);
-        if let Some(list) = board.fresh() {
-            return Ok(list);
+        match self.known(schedule, Instant::now(), Arc::clone) {
+            Some(list) => Ok(list),
+            // Apart, so that who does not need it does not carry it along.
+            None => Box::pin(self.ask_for_list(schedule)).await,
         }
-        // Of those who find the list old, one asks and the others wait for what it gets.
+    }
+
+    /// How many seats are free now.
+    pub async fn free(&self, schedule: ScheduleId, now: Instant) -> Result<usize, StoreError> {
+        match self.known(schedule, now, |list| list.free) {
+            Some(free) => Ok(free),
+            None => Ok(Box::pin(self.ask_for_list(schedule)).await?.free),
+        }
+    }
+
+    /// What the list shows, if it is fresh.
+    fn known<T>(&self, schedule: ScheduleId, now: Instant, show: impl FnOnce(&Arc<FreeList>) -> T) -> Option<T> {
+        self.boards.see(schedule, |board| board.fresh(now, show))
+    }
+
+    /// Of those who find the list old, one asks and the others wait for what it gets.
+    async fn ask_for_list(&self, schedule: ScheduleId) -> Result<Arc<FreeList>, StoreError> {
+        let board = self.board(schedule);
         let _one_at_a_time = board.refreshing().await;
-        if let Some(list) = board.fresh() {
+        if let Some(list) = board.fresh(Instant::now(), Arc::clone) {
             return Ok(list);
         }
         let plan = board.plan(&self.postgres).await?;

@@ -18,9 +18,9 @@ use crate::money::{RawAmount, Won};
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Idempotency>: FromRef<S>,
-    Arc<RateLimits>: FromRef<S>,
-    Arc<Wallets>: FromRef<S>,
+    &'static Idempotency: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
+    &'static Wallets: FromRef<S>,
 {
     Router::new()
         .route("/api/v1/user-wallets/balance", get(balance).patch(charge))
@@ -34,7 +34,7 @@ struct BalanceView {
     balance: Won,
 }
 
-async fn balance(State(wallets): State<Arc<Wallets>>, User(user): User) -> Result<Success<BalanceView>, ApiError> {
+async fn balance(State(wallets): State<&'static Wallets>, User(user): User) -> Result<Success<BalanceView>, ApiError> {
     let balance = wallets.balance(user).await?;
     Ok(Success(BalanceView { user_id: user, balance }))
 }
@@ -72,7 +72,7 @@ impl From<Entry> for EntryView {
 }
 
 async fn transactions(
-    State(wallets): State<Arc<Wallets>>,
+    State(wallets): State<&'static Wallets>,
     User(user): User,
     page: Page,
 ) -> Result<Success<LedgerView>, ApiError> {
@@ -86,8 +86,8 @@ struct ChargeRequest {
 }
 
 async fn charge(
-    State(wallets): State<Arc<Wallets>>,
-    State(idempotency): State<Arc<Idempotency>>,
+    State(wallets): State<&'static Wallets>,
+    State(idempotency): State<&'static Idempotency>,
     User(user): User,
     key: IdempotencyKey,
     Json(request): Json<ChargeRequest>,

@@ -1,7 +1,5 @@
 //! Making concerts, and looking at them.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -46,8 +44,8 @@ impl From<AddedSchedule> for AddedView {
 }
 
 pub(super) async fn create(
-    State(admin): State<Arc<Admin>>,
-    State(concerts): State<Arc<Concerts>>,
+    State(admin): State<&'static Admin>,
+    State(concerts): State<&'static Concerts>,
     asker: Asker,
     LargeJson(request): LargeJson<ConcertRequest, LARGEST_PLAN>,
 ) -> Result<Success<CreatedView>, ApiError> {
@@ -64,8 +62,8 @@ pub(super) async fn create(
 }
 
 pub(super) async fn add_schedule(
-    State(admin): State<Arc<Admin>>,
-    State(concerts): State<Arc<Concerts>>,
+    State(admin): State<&'static Admin>,
+    State(concerts): State<&'static Concerts>,
     asker: Asker,
     IdPath(id): IdPath<Concert>,
     LargeJson(request): LargeJson<ScheduleRequest, LARGEST_PLAN>,
@@ -125,7 +123,7 @@ impl From<Listed> for ConcertView {
 
 /// As Postgres has it, past schedules too.
 pub(super) async fn list(
-    State(concerts): State<Arc<Concerts>>,
+    State(concerts): State<&'static Concerts>,
     Query(asked): Query<Page>,
 ) -> Result<Success<ProgrammeView>, ApiError> {
     let (page, size) = asked.read()?;
@@ -156,7 +154,7 @@ impl From<PlannedSeat> for SeatView {
 
 /// In order of position. A schedule has seats from the moment that there is one, so no seats, no schedule.
 pub(super) async fn seats(
-    State(seats): State<Arc<Seats>>,
+    State(seats): State<&'static Seats>,
     IdPath(id): IdPath<Schedule>,
 ) -> Result<Success<PlanView>, ApiError> {
     let planned = seats.planned(id).await?;

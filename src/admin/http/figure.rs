@@ -80,11 +80,11 @@ struct TotalsView {
 }
 
 pub(super) async fn figures(
-    State(admin): State<Arc<Admin>>,
-    State(concerts): State<Arc<Concerts>>,
-    State(queues): State<Arc<Queues>>,
-    State(seats): State<Arc<Seats>>,
-    State(payments): State<Arc<Payments>>,
+    State(admin): State<&'static Admin>,
+    State(concerts): State<&'static Concerts>,
+    State(queues): State<&'static Queues>,
+    State(seats): State<&'static Seats>,
+    State(payments): State<&'static Payments>,
     Query(asked): Query<Asked>,
 ) -> Result<Success<FiguresView>, ApiError> {
     let (page, size) = Page { page: asked.page, size: asked.size }.read()?;

@@ -1,7 +1,5 @@
 //! Reading the audit log.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -56,7 +54,7 @@ impl EntryView {
 
 /// Newest first.
 pub(super) async fn read(
-    State(admin): State<Arc<Admin>>,
+    State(admin): State<&'static Admin>,
     Query(part): Query<Part>,
 ) -> Result<Success<LogView>, ApiError> {
     let (cursor, size) = (part.cursor.unwrap_or(i64::MAX), part.size.unwrap_or(20));

@@ -32,11 +32,11 @@ const FURTHEST_PAGE: i64 = 9_007_199_254_740_991;
 pub fn router<S>(operators: Arc<Operators>) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
-    Arc<Admin>: FromRef<S>,
-    Arc<Concerts>: FromRef<S>,
-    Arc<Payments>: FromRef<S>,
-    Arc<Queues>: FromRef<S>,
-    Arc<Seats>: FromRef<S>,
+    &'static Admin: FromRef<S>,
+    &'static Concerts: FromRef<S>,
+    &'static Payments: FromRef<S>,
+    &'static Queues: FromRef<S>,
+    &'static Seats: FromRef<S>,
 {
     let router = Router::new()
         .route("/admin/v1/concerts", get(concert::list).post(concert::create))

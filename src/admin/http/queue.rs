@@ -1,7 +1,6 @@
 //! Making, setting, pausing and draining queues, and looking at them.
 
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -212,7 +211,7 @@ pub(super) struct QueuesView {
 }
 
 pub(super) async fn list(
-    State(queues): State<Arc<Queues>>,
+    State(queues): State<&'static Queues>,
     Query(asked): Query<Page>,
 ) -> Result<Success<QueuesView>, ApiError> {
     let (page, size) = asked.read()?;
@@ -222,7 +221,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn one(
-    State(queues): State<Arc<Queues>>,
+    State(queues): State<&'static Queues>,
     TextPath(name): TextPath,
 ) -> Result<Success<QueueView>, ApiError> {
     let (found, _) = queues.controlled(Some(known(&name)?), 0, 1).await?;
@@ -236,8 +235,8 @@ fn known(name: &str) -> Result<&str, ApiError> {
 }
 
 pub(super) async fn create(
-    State(admin): State<Arc<Admin>>,
-    State(queues): State<Arc<Queues>>,
+    State(admin): State<&'static Admin>,
+    State(queues): State<&'static Queues>,
     asker: Asker,
     Json(mut fields): Json<Fields>,
 ) -> Result<Success<QueueView>, ApiError> {
@@ -254,8 +253,8 @@ pub(super) async fn create(
 }
 
 pub(super) async fn set(
-    State(admin): State<Arc<Admin>>,
-    State(queues): State<Arc<Queues>>,
+    State(admin): State<&'static Admin>,
+    State(queues): State<&'static Queues>,
     asker: Asker,
     TextPath(name): TextPath,
     Json(fields): Json<Fields>,
@@ -267,8 +266,8 @@ pub(super) async fn set(
 }
 
 pub(super) async fn pause(
-    State(admin): State<Arc<Admin>>,
-    State(queues): State<Arc<Queues>>,
+    State(admin): State<&'static Admin>,
+    State(queues): State<&'static Queues>,
     asker: Asker,
     TextPath(name): TextPath,
 ) -> Result<Success<QueueView>, ApiError> {
@@ -280,8 +279,8 @@ pub(super) async fn pause(
 
 /// From a pause, and from draining.
 pub(super) async fn resume(
-    State(admin): State<Arc<Admin>>,
-    State(queues): State<Arc<Queues>>,
+    State(admin): State<&'static Admin>,
+    State(queues): State<&'static Queues>,
     asker: Asker,
     TextPath(name): TextPath,
 ) -> Result<Success<QueueView>, ApiError> {
@@ -292,8 +291,8 @@ pub(super) async fn resume(
 }
 
 pub(super) async fn drain(
-    State(admin): State<Arc<Admin>>,
-    State(queues): State<Arc<Queues>>,
+    State(admin): State<&'static Admin>,
+    State(queues): State<&'static Queues>,
     asker: Asker,
     TextPath(name): TextPath,
 ) -> Result<Success<QueueView>, ApiError> {

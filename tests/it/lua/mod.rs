@@ -19,6 +19,7 @@ mod refund;
 mod seat;
 mod seats;
 pub mod source;
+mod together;
 
 use bench::{Bench, number, pass};
 use queues::QueueBench;
