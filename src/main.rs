@@ -59,7 +59,7 @@ async fn run(cli: Cli) -> Outcome {
 async fn serve(settings: &ServeSettings) -> Outcome {
     let server = Server::bind(settings).await?;
     let (api, metrics) = (server.api_address()?, server.metrics_address()?);
-    tracing::info!(%api, %metrics, "serving; the userId header is believed: keep this behind a gateway that sets it");
+    tracing::info!(%api, %metrics, "serving");
     let stop = CancellationToken::new();
     let serving = server.run(stop.clone());
     tokio::pin!(serving);

@@ -17,6 +17,7 @@ use crate::admin::{OperatorKeys, operator_keys};
 use crate::burst::BurstSettings;
 use crate::dev::GuardArgs;
 use crate::gate::{GateSettings, WaitingPage};
+use crate::identity::IdentitySettings;
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
 use crate::redis::RedisSettings;
@@ -178,6 +179,9 @@ pub struct ServiceSettings {
     /// Where to serve GET /metrics, for Prometheus
     #[arg(long, env = "ONSALE_METRICS_LISTEN", default_value = "127.0.0.1:9100", value_name = "ADDRESS", value_parser = address)]
     pub metrics_listen: SocketAddr,
+    /// How the service knows who asks.
+    #[command(flatten)]
+    pub identity: IdentitySettings,
     /// The operators' token, 32 bytes or more, as hex or base64; without it there are no operators' calls
     #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = bearer)]
     pub admin_token: Option<Secret>,

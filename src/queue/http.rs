@@ -14,6 +14,7 @@ use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
 use super::{EnterError, Facts, Queues, Rank};
 use crate::http::{ApiError, ErrorCode, EventStream, Form, RateLimits, Success, User};
+use crate::identity::Identity;
 use crate::ids::ConcertId;
 
 /// The entry number of one who is to be drawn.
@@ -26,6 +27,7 @@ static DRAW_PLACE: HeaderName = HeaderName::from_static("draw-place");
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
+    Arc<Identity>: FromRef<S>,
     Arc<Queues>: FromRef<S>,
     Arc<RateLimits>: FromRef<S>,
 {
