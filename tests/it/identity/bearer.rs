@@ -34,7 +34,8 @@ fn the_subject_is_the_user_on_every_call_and_the_header_can_only_agree() {
         let bearer = ("authorization", &*bearer);
         for call in CALLS {
             for names in [&["8"][..], &["07"], &["7 8"], &["x"], &[""], &["7", "7"], &["7", "8"], &["-7"]] {
-                let headers: Vec<_> = std::iter::once(bearer).chain(names.iter().map(|name| ("userId", *name))).collect();
+                let headers: Vec<_> =
+                    std::iter::once(bearer).chain(names.iter().map(|name| ("userId", *name))).collect();
                 assert_refused(&make(&app, call, &headers).await);
             }
             assert_refused(&make(&app, call, &[("userId", "7")]).await);

@@ -127,8 +127,7 @@ fn a_set_has_several_keys_and_a_token_names_its_own() {
         let (ed, secret, rsa) =
             (SignIn::by_ed25519(1).named("ed"), SignIn::by_secret(SECRET).named("hs"), SignIn::by_rsa().named("rs"));
         let others = json!({ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "ec" });
-        let keys =
-            set(&[others, ed.jwk(json!({})), secret.jwk(json!({})), rsa_jwk(&json!({ "kid": "rs" }))]);
+        let keys = set(&[others, ed.jwk(json!({})), secret.jwk(json!({})), rsa_jwk(&json!({ "kid": "rs" }))]);
         let keys = KeyFile::new(keys);
         let app = checking(&keys.path(), &[]).await;
         for sign_in in [&ed, &secret, &rsa] {
