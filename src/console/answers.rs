@@ -46,7 +46,8 @@ pub(super) struct Concerts {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Concert {
-    pub(super) concert_id: i64,
+    #[serde(rename = "concertId")]
+    pub(super) id: i64,
     pub(super) title: String,
     pub(super) queue: String,
     pub(super) schedules: Vec<Schedule>,

@@ -39,7 +39,8 @@ impl Screen {
         Ok(Some(screen))
     }
 
-    /// Shows these lines and nothing else. `room` says how many there is place for.
+    /// Shows these lines and nothing else. [`Self::room`] says how many there is place for.
+    #[expect(clippy::unused_self, reason = "nobody writes over a terminal that was not taken")]
     pub(super) fn show(&self, lines: &[String]) -> io::Result<()> {
         let lines: Vec<String> = lines.iter().map(|line| format!("{line}{END_OF_LINE}")).collect();
         // Without a line break after the last one, or a full screen would scroll.
@@ -88,7 +89,9 @@ pub(super) fn lines(view: &View, trouble: Option<&str>, room: Option<Room>) -> V
     lines.extend(fitting(schedules(&view.schedules, left), more, left));
     lines.truncate(height);
     if let Some(Room { width, .. }) = room {
-        lines.iter_mut().for_each(|line| *line = line.chars().take(width).collect());
+        for line in &mut lines {
+            *line = line.chars().take(width).collect();
+        }
     }
     lines
 }

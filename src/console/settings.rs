@@ -32,7 +32,7 @@ pub struct Reach {
     /// The server; for one that is reached by https, the end of a tunnel to it
     #[arg(long, env = "ONSALE_URL", default_value = "http://127.0.0.1:8080", value_name = "URL", value_parser = url, global = true)]
     pub url: Url,
-    /// The operator's token, as the server has it in ONSALE_ADMIN_TOKEN or ONSALE_ADMIN_TOKENS
+    /// The operator's token, the unnamed one's or one's own: the text that the server was given
     #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = bearer, global = true)]
     pub admin_token: Option<Secret>,
     /// Print what the server answers as JSON instead of tables

@@ -59,9 +59,9 @@ pub(super) fn queue(queue: &Queue) -> String {
 
 pub(super) fn concerts(concerts: &[Concert]) -> Table<7> {
     let mut table = Table::new(["CONCERT", "QUEUE", "SCHEDULE", "DATE", "SEATS", "SOLD", "TITLE"]);
-    for Concert { concert_id, title, queue, schedules } in concerts {
+    for Concert { id, title, queue, schedules } in concerts {
         let mut row = |[schedule, date, seats, sold]: [String; 4]| {
-            table.row([concert_id.to_string(), queue.clone(), schedule, date, seats, sold, title.clone()]);
+            table.row([id.to_string(), queue.clone(), schedule, date, seats, sold, title.clone()]);
         };
         for Schedule { concert_schedule_id, date, seats, sold } in schedules {
             row([concert_schedule_id.to_string(), date.clone(), grouped(*seats), grouped(*sold)]);

@@ -1,5 +1,7 @@
 //! Tables for people: columns as wide as what is in them, numbers to the right.
 
+use std::fmt::Write as _;
+
 use super::client::one_line;
 
 /// Rows under their heads.
@@ -33,12 +35,13 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
             for (at, cell) in cells.iter().enumerate() {
                 let gap = if at == 0 { "" } else { "  " };
                 let width = widths[at];
-                line += &if to_the_right[at] {
-                    format!("{gap}{cell:>width$}")
+                // A String takes whatever is written to it.
+                let _ = if to_the_right[at] {
+                    write!(line, "{gap}{cell:>width$}")
                 } else if at + 1 == COLUMNS {
-                    format!("{gap}{cell}")
+                    write!(line, "{gap}{cell}")
                 } else {
-                    format!("{gap}{cell:<width$}")
+                    write!(line, "{gap}{cell:<width$}")
                 };
             }
             line.truncate(line.trim_end().len());

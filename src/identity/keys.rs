@@ -60,7 +60,7 @@ pub enum KeyFileError {
 pub(super) struct Key {
     id: Option<String>,
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) verifying: DecodingKey,
 }
 
 /// The keys of a file: one, or several that differ by their ids.
@@ -83,7 +83,7 @@ impl Keys {
         let mut keys = Vec::with_capacity(listed.len());
         for (value, at) in listed.iter().zip(0..) {
             let Ok(jwk) = Jwk::deserialize(value) else { continue };
-            keys.extend(of_jwk(jwk, at)?);
+            keys.extend(of_jwk(&jwk, at)?);
         }
         let ids: HashSet<_> = keys.iter().filter_map(|key| key.id.as_deref()).collect();
         match keys.len() {
@@ -119,7 +119,7 @@ fn of_secret(contents: &[u8]) -> Result<Key, KeyFileError> {
     if secret.len() < SHORTEST_SECRET {
         return Err(KeyFileError::ShortSecret);
     }
-    Ok(Key { id: None, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret) })
+    Ok(Key { id: None, algorithm: Algorithm::HS256, verifying: DecodingKey::from_secret(secret) })
 }
 
 fn of_pem(text: &str) -> Result<Key, KeyFileError> {
@@ -136,7 +136,7 @@ fn of_pem(text: &str) -> Result<Key, KeyFileError> {
     match info.algorithm.oid {
         RSA => of_rsa(None, RsaPublicKey::from_pkcs1_der(bytes).ok()),
         ED25519 if bytes.len() == ED25519_BYTES => {
-            Ok(Key { id: None, algorithm: Algorithm::EdDSA, key: DecodingKey::from_ed_der(bytes) })
+            Ok(Key { id: None, algorithm: Algorithm::EdDSA, verifying: DecodingKey::from_ed_der(bytes) })
         }
         _ => Err(KeyFileError::Pem),
     }
@@ -144,12 +144,12 @@ fn of_pem(text: &str) -> Result<Key, KeyFileError> {
 
 fn of_rsa(id: Option<String>, public: Option<RsaPublicKey>) -> Result<Key, KeyFileError> {
     let public = public.filter(|public| public.n().bits() >= SHORTEST_RSA_BITS).ok_or(KeyFileError::WeakRsa)?;
-    let key = DecodingKey::from_rsa_raw_components(&public.n().to_bytes_be(), &public.e().to_bytes_be());
-    Ok(Key { id, algorithm: Algorithm::RS256, key })
+    let verifying = DecodingKey::from_rsa_raw_components(&public.n().to_bytes_be(), &public.e().to_bytes_be());
+    Ok(Key { id, algorithm: Algorithm::RS256, verifying })
 }
 
 /// A key of a set, if it is one for us.
-fn of_jwk(jwk: Jwk, at: usize) -> Result<Option<Key>, KeyFileError> {
+fn of_jwk(jwk: &Jwk, at: usize) -> Result<Option<Key>, KeyFileError> {
     let common = &jwk.common;
     let signs = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
     let verifies = common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
@@ -174,14 +174,14 @@ fn of_jwk(jwk: Jwk, at: usize) -> Result<Option<Key>, KeyFileError> {
             if point.len() != ED25519_BYTES {
                 return Err(KeyFileError::Damaged(at));
             }
-            Ok(Some(Key { id, algorithm: Algorithm::EdDSA, key: DecodingKey::from_ed_der(&point) }))
+            Ok(Some(Key { id, algorithm: Algorithm::EdDSA, verifying: DecodingKey::from_ed_der(&point) }))
         }
         AlgorithmParameters::OctetKey(secret) if is_for(KeyAlgorithm::HS256) => {
             let secret = decode(&secret.value)?;
             if secret.len() < SHORTEST_SECRET {
                 return Err(KeyFileError::ShortSecret);
             }
-            Ok(Some(Key { id, algorithm: Algorithm::HS256, key: DecodingKey::from_secret(&secret) }))
+            Ok(Some(Key { id, algorithm: Algorithm::HS256, verifying: DecodingKey::from_secret(&secret) }))
         }
         _ => Ok(None),
     }

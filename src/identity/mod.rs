@@ -170,7 +170,6 @@ impl Bearers {
         });
         let was_stale = self.is_stale.swap(changed.is_err(), Ordering::Relaxed);
         match changed {
-            Ok(None) => {}
             Ok(Some(accepted)) => {
                 tracing::info!(keys = accepted.keys.count(), "the keys of bearer tokens have changed");
                 self.accepted.store(Arc::new(accepted));
@@ -178,7 +177,7 @@ impl Bearers {
             Err(error) if !was_stale => {
                 tracing::warn!(%error, "ONSALE_JWT_KEY_FILE cannot be read again; the keys before it stay in force");
             }
-            Err(_) => {}
+            Ok(None) | Err(_) => {}
         }
     }
 
@@ -195,7 +194,7 @@ impl Bearers {
         }
         let accepted = self.accepted.load();
         let (key, validation) = accepted.meant(header.kid.as_deref()).ok_or(Unidentified::NotAccepted)?;
-        let claims: Claims = decode(shown, &key.key, validation).map_err(refused)?.claims;
+        let claims: Claims = decode(shown, &key.verifying, validation).map_err(refused)?.claims;
         claims.sub.parse().map_err(|_| Unidentified::NotAccepted)
     }
 }

@@ -20,7 +20,7 @@ pub struct IdentitySettings {
     /// Who says who a visitor is: gateway, whose header userId is believed, or jwt, a bearer token whose subject is the user
     #[arg(long, env = "ONSALE_IDENTITY", default_value = "gateway", value_parser = PossibleValuesParser::new(["gateway", "jwt"]).map(trust))]
     pub identity: Trust,
-    /// What bearer tokens are signed with, for jwt: a file with a JSON Web Key Set (RS256, EdDSA, HS256), one public key as
+    /// What bearer tokens are signed with, for jwt: a file with a JSON Web Key Set (for RS256, Ed25519 or HS256), one public key as
     /// PEM, or one secret of 32 bytes or more, as it is; it is read again when it changes
     #[arg(long, env = "ONSALE_JWT_KEY_FILE", value_name = "FILE")]
     pub jwt_key_file: Option<PathBuf>,

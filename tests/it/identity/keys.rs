@@ -58,9 +58,9 @@ fn a_key_in_each_form_is_read() {
             (public.to_pkcs1_pem(LineEnding::LF).unwrap(), SignIn::by_rsa()),
             (set(&[rsa_jwk(&json!({}))]), SignIn::by_rsa()),
             (set(&[rsa_jwk(&json!({ "alg": "RS256", "use": "sig" }))]), SignIn::by_rsa()),
-            (set(&[ed.jwk(json!({}))]), SignIn::by_ed25519(1)),
-            (set(&[ed.jwk(json!({ "alg": "EdDSA", "key_ops": ["verify"] }))]), SignIn::by_ed25519(1)),
-            (set(&[secret.jwk(json!({}))]), SignIn::by_secret(SECRET)),
+            (set(&[ed.jwk(&json!({}))]), SignIn::by_ed25519(1)),
+            (set(&[ed.jwk(&json!({ "alg": "EdDSA", "key_ops": ["verify"] }))]), SignIn::by_ed25519(1)),
+            (set(&[secret.jwk(&json!({}))]), SignIn::by_secret(SECRET)),
         ] {
             let keys = KeyFile::new(&contents);
             let app = checking(&keys.path(), &[]).await;
@@ -92,13 +92,13 @@ fn a_file_without_a_good_key_stops_the_start_and_is_not_repeated() {
             (set(&[json!(7), json!({ "kty": "EC", "crv": "P-256", "x": "", "y": "" })]), "no key"),
             (set(&[rsa_jwk(&json!({ "alg": "RS512" }))]), "no key"),
             (set(&[rsa_jwk(&json!({ "use": "enc" }))]), "no key"),
-            (set(&[ed.jwk(json!({ "key_ops": ["sign"] }))]), "no key"),
-            (set(&[ed.jwk(json!({ "x": "hunter2!" }))]), "damaged"),
-            (set(&[ed.jwk(json!({ "x": "aHVudGVyMg" }))]), "damaged"),
+            (set(&[ed.jwk(&json!({ "key_ops": ["sign"] }))]), "no key"),
+            (set(&[ed.jwk(&json!({ "x": "hunter2!" }))]), "damaged"),
+            (set(&[ed.jwk(&json!({ "x": "aHVudGVyMg" }))]), "damaged"),
             (set(&[json!({ "kty": "oct", "k": "aHVudGVyMg" })]), "under 32 bytes"),
             (set(&[weak]), "under 2048 bits"),
-            (set(&[ed.jwk(json!({})), rsa_jwk(&json!({ "kid": "a" }))]), "kid"),
-            (set(&[ed.jwk(json!({ "kid": "a" })), rsa_jwk(&json!({ "kid": "a" }))]), "kid"),
+            (set(&[ed.jwk(&json!({})), rsa_jwk(&json!({ "kid": "a" }))]), "kid"),
+            (set(&[ed.jwk(&json!({ "kid": "a" })), rsa_jwk(&json!({ "kid": "a" }))]), "kid"),
         ] {
             let complaint = complaint(contents);
             assert!(complaint.contains(says) && !complaint.contains("hunter2"), "{says}: {complaint}");
@@ -127,7 +127,7 @@ fn a_set_has_several_keys_and_a_token_names_its_own() {
         let (ed, secret, rsa) =
             (SignIn::by_ed25519(1).named("ed"), SignIn::by_secret(SECRET).named("hs"), SignIn::by_rsa().named("rs"));
         let others = json!({ "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "ec" });
-        let keys = set(&[others, ed.jwk(json!({})), secret.jwk(json!({})), rsa_jwk(&json!({ "kid": "rs" }))]);
+        let keys = set(&[others, ed.jwk(&json!({})), secret.jwk(&json!({})), rsa_jwk(&json!({ "kid": "rs" }))]);
         let keys = KeyFile::new(keys);
         let app = checking(&keys.path(), &[]).await;
         for sign_in in [&ed, &secret, &rsa] {
@@ -152,7 +152,7 @@ fn a_set_has_several_keys_and_a_token_names_its_own() {
 
 /// The public key of `by_ed25519(1)`.
 fn ed_public() -> Vec<u8> {
-    let jwk = SignIn::by_ed25519(1).jwk(json!({}));
+    let jwk = SignIn::by_ed25519(1).jwk(&json!({}));
     base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, jwk["x"].as_str().unwrap()).unwrap()
 }
 
@@ -160,13 +160,13 @@ fn ed_public() -> Vec<u8> {
 fn keys_change_without_a_restart_and_bad_ones_change_nothing() {
     block_on(async {
         let (former, next) = (SignIn::by_ed25519(1).named("1"), SignIn::by_ed25519(2).named("2"));
-        let keys = KeyFile::new(set(&[former.jwk(json!({}))]));
+        let keys = KeyFile::new(set(&[former.jwk(&json!({}))]));
         let app = checking(&keys.path(), &[]).await;
         app.start_jobs().await;
         let accepts = async |sign_in: &SignIn| balance(&app, &sign_in.bearer(&claims(7))).await.status == 200;
         assert!(accepts(&former).await && !accepts(&next).await);
 
-        keys.write(set(&[former.jwk(json!({})), next.jwk(json!({}))]));
+        keys.write(set(&[former.jwk(&json!({})), next.jwk(&json!({}))]));
         eventually("both are accepted", Duration::from_secs(10), async || accepts(&next).await).await;
         assert!(accepts(&former).await);
 
@@ -179,7 +179,7 @@ fn keys_change_without_a_restart_and_bad_ones_change_nothing() {
         app.app.identity.refresh().await;
         assert!(accepts(&former).await && accepts(&next).await, "without a file");
 
-        keys.write(set(&[next.jwk(json!({}))]));
+        keys.write(set(&[next.jwk(&json!({}))]));
         eventually("the former is gone", Duration::from_secs(10), async || !accepts(&former).await).await;
         assert!(accepts(&next).await);
     });

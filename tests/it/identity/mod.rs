@@ -125,7 +125,7 @@ impl SignIn {
     }
 
     /// The public key, or the secret, as a set has it.
-    fn jwk(&self, more: Value) -> Value {
+    fn jwk(&self, more: &Value) -> Value {
         let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
         let mut jwk = serde_json::to_value(jwk).unwrap();
         let fields = jwk.as_object_mut().unwrap();

@@ -177,7 +177,7 @@ impl Terminal {
     /// The lines of the last whole picture.
     fn picture(&self) -> Vec<&str> {
         let (_, picture) = self.seen[..self.seen.rfind("\x1b[J").unwrap()].rsplit_once("\x1b[H").unwrap();
-        picture.split("\r\n").map(|line| line.trim_end_matches("\x1b[K")).collect()
+        picture.split('\n').map(|line| line.trim_end_matches('\r').trim_end_matches("\x1b[K")).collect()
     }
 }
 
@@ -186,7 +186,7 @@ fn a_terminal_is_filled_followed_and_given_back() {
     block_on(async {
         let serving = crowded().await;
         let mut terminal = Terminal::new(12, 60);
-        let mut watching = top(&serving, &["--interval-seconds", "1"]);
+        let mut watching = top(&serving, &["--interval-seconds", "60"]);
         watching.stdout(Stdio::from(terminal.theirs.try_clone().unwrap()));
         let watching = watching.spawn().unwrap();
         terminal.until(0, "\x1b[J").await;
