@@ -88,6 +88,17 @@ async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
     serde_json::from_str(&line.unwrap().unwrap().unwrap()).unwrap()
 }
 
+/// The first of the next moments whose queue is like this.
+async fn when(lines: &mut Lines<BufReader<ChildStdout>>, is_like: impl Fn(&Value) -> bool) -> Value {
+    for _ in 0..20 {
+        let queue = next(lines).await["queues"][0].take();
+        if is_like(&queue) {
+            return queue;
+        }
+    }
+    panic!("never");
+}
+
 #[test]
 fn programs_read_a_line_an_interval_with_speeds() {
     block_on(async {
@@ -99,8 +110,7 @@ fn programs_read_a_line_an_interval_with_speeds() {
         assert_eq!(first["queues"][0]["admittedPerSecond"], Value::Null, "one look knows no speed");
         let pause = serving.client().post(format!("http://{}/admin/v1/queues/default/pause", serving.api));
         pause.bearer_auth(OPERATOR).send().await.unwrap().error_for_status().unwrap();
-        // Waiting for what comes of it, whichever moment shows it first.
-        while next(&mut lines).await["queues"][0]["paused"] == false {}
+        when(&mut lines, |queue| queue["paused"] == true).await;
         let resume = serving.client().post(format!("http://{}/admin/v1/queues/default/resume", serving.api));
         resume.bearer_auth(OPERATOR).send().await.unwrap().error_for_status().unwrap();
         // Those who are in leave, and others are let in for them.
@@ -109,14 +119,10 @@ fn programs_read_a_line_an_interval_with_speeds() {
             let leave = serving.client().delete(format!("http://{}/api/v1/queues/token", serving.api));
             leave.header("token", token).send().await.unwrap().error_for_status().unwrap();
         }
-        let moving = loop {
-            let queue = next(&mut lines).await["queues"][0].clone();
-            if queue["admittedPerSecond"].as_f64().is_some_and(|speed| speed > 0.0) {
-                break queue;
-            }
-        };
+        let moving =
+            when(&mut lines, |queue| queue["admittedPerSecond"].as_f64().is_some_and(|speed| speed > 0.0)).await;
         let (speed, waiting) = (moving["admittedPerSecond"].as_f64().unwrap(), moving["waiting"].as_f64().unwrap());
-        assert!(speed <= 2.0 && waiting >= 5.0, "{moving}");
+        assert!(speed < 5.0 && waiting >= 5.0, "{moving}");
         assert_eq!(moving["secondsToEmpty"].as_f64(), Some((waiting / speed).ceil()), "{moving}");
 
         // A server that goes away is told of, and waited for.
