@@ -114,10 +114,20 @@ fn a_list_of_several_pages_is_whole() {
         sqlx::query(add).execute(&mut database).await.unwrap();
         assert_eq!(desk.json(&["queues"]).await["queues"].as_array().unwrap().len(), 205);
         assert_eq!(desk.says(&["queues"]).await.lines().count(), 206);
+        let first = chrono::NaiveDate::from_ymd_opt(2198, 1, 1).unwrap();
+        let seat = json!([{ "section": "S", "row": "A", "number": 1, "price": 1 }]);
+        let dates = first.iter_days().take(100).map(|date| json!({ "date": date.to_string(), "seats": seat }));
+        let plan = json!({ "title": "Every day", "schedules": dates.collect::<Vec<_>>() });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("plan"), plan.to_string()).unwrap();
+        desk.says(&["concerts", "create", folder.path().join("plan").to_str().unwrap()]).await;
+        let figures = desk.json(&["figures"]).await;
+        assert_eq!((&figures["total"], figures["schedules"].as_array().unwrap().len()), (&json!(130), 130));
+
         let add = "INSERT INTO admin_audit (operator, action, target, request, outcome, request_id)
                    SELECT 'ann', 'SET_QUEUE', 'queue default', '{}', '{}', 'r' FROM generate_series(1, 103)";
         sqlx::query(add).execute(&mut database).await.unwrap();
-        for (count, shown) in [("102", 102), ("100", 100), ("500", 103)] {
+        for (count, shown) in [("102", 102), ("100", 100), ("500", 104)] {
             let log = desk.json(&["log", count]).await;
             assert_eq!(log["entries"].as_array().unwrap().len(), shown, "{count}");
             assert_eq!(log["nextCursor"].is_null(), count == "500", "{count}");
