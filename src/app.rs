@@ -15,6 +15,7 @@ use crate::concert::{self, Concerts};
 use crate::gate::{self, Gate};
 use crate::http::{self, ApiError, RateLimits, Success};
 use crate::idempotency::Idempotency;
+use crate::identity::{Identity, IdentityError};
 use crate::payment::{self, Payments};
 use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
@@ -51,6 +52,8 @@ pub struct App {
     pub admin: Arc<Admin>,
     /// The gate before other sites.
     pub gate: Arc<Gate>,
+    /// Who asks.
+    pub identity: Arc<Identity>,
     /// How fast a user may go.
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
@@ -85,6 +88,9 @@ pub enum StartError {
     /// No key for passes could be made.
     #[error(transparent)]
     Gate(#[from] gate::KeyError),
+    /// It cannot be known who asks.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A store failed at the first questions.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -115,6 +121,7 @@ rooms! {
     idempotency: Idempotency,
     admin: Admin,
     gate: Gate,
+    identity: Identity,
     rate_limits: RateLimits,
     readiness: Readiness,
 }
@@ -123,6 +130,7 @@ impl App {
     /// Connects to the stores and reads the programme. Fails if the schema is not up to date.
     pub async fn start(settings: &ServeSettings) -> Result<Self, StartError> {
         let service = &settings.service;
+        let identity = Arc::new(Identity::new(&service.identity)?);
         let stores = &settings.stores;
         let bounds = stores.postgres(service.postgres_connections, service.postgres_timeout_ms);
         let postgres = Postgres::connect(&PostgresSettings { queue: service.postgres_queue, ..bounds }).await?;
@@ -165,6 +173,7 @@ impl App {
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
+            identity,
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
             tasks,

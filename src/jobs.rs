@@ -23,7 +23,7 @@ use crate::store_error::StoreError;
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
 
 /// Name, interval, step.
-const JOBS: [(&str, Duration, Step); 12] = [
+const JOBS: [(&str, Duration, Step); 13] = [
     // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
     ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
     // Tells those who watch their tokens what is new.
@@ -51,6 +51,14 @@ const JOBS: [(&str, Duration, Step); 12] = [
     // Forgets what was answered under an Idempotency-Key too long ago: up to 1000 a run.
     ("idempotency.sweep", Duration::from_secs(1), |app| {
         async move { app.idempotency.sweep().await.map(|_| ()) }.boxed()
+    }),
+    // Reads the keys of bearer tokens again if their file has changed.
+    ("identity.refresh", Duration::from_secs(1), |app| {
+        async move {
+            app.identity.refresh().await;
+            Ok(())
+        }
+        .boxed()
     }),
     // Forgets quiet users.
     ("http.prune", Duration::from_mins(1), |app| {

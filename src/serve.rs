@@ -65,6 +65,7 @@ impl Server {
             tracing::warn!(%error, "no more files may be open than at the start: each stream and connection is one");
         }
         let app = App::start(settings).await?;
+        app.identity.announce();
         let api = listen(service.listen, "ONSALE_LISTEN")?;
         let metrics = listen(service.metrics_listen, "ONSALE_METRICS_LISTEN")?;
         let request_timeout = Duration::from_millis(service.request_timeout_ms.into());
