@@ -27,6 +27,7 @@ struct Stock {
 pub(super) struct SoldOut {
     at: Instant,
     sold_out: bool,
+    stock: Stock,
 }
 
 impl Queues {
@@ -47,6 +48,12 @@ impl Queues {
         self.sold_out.get(&queue.id).is_some_and(|known| known.sold_out)
     }
 
+    /// How many of its seats are free and how many unsold, if it sells any and that was looked at lately.
+    pub(super) fn seats_left(&self, queue: &Queue, within: Duration) -> Option<(usize, usize)> {
+        let known = self.sold_out.get(&queue.id).filter(|known| known.at.elapsed() <= within)?;
+        (known.stock.schedules > 0).then_some((known.stock.free, known.stock.unsold))
+    }
+
     /// Looks whether the queue is sold out: at each call if it is tied to its stock, else once a second while somebody waits.
     pub(super) async fn look_at_stock(&self, queue: &Queue) -> Result<(), StoreError> {
         let tied = queue.settings.stock_factor > 0.0;
@@ -61,7 +68,7 @@ impl Queues {
 
     fn learn_stock(&self, queue: QueueId, stock: Stock) {
         let sold_out = stock.schedules > 0 && stock.unsold == 0;
-        self.sold_out.insert(queue, SoldOut { at: Instant::now(), sold_out });
+        self.sold_out.insert(queue, SoldOut { at: Instant::now(), sold_out, stock });
     }
 
     async fn stock(&self, queue: &Queue) -> Result<Stock, StoreError> {
@@ -84,7 +91,7 @@ impl Queues {
     clippy::cast_sign_loss,
     reason = "small numbers"
 )]
-fn room(factor: f64, free: usize) -> u64 {
+pub(super) fn room(factor: f64, free: usize) -> u64 {
     ((factor * free as f64).floor() as u64).max(u64::from(free > 0))
 }
 

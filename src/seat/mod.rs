@@ -15,16 +15,15 @@ mod render;
 mod settle;
 mod store;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
 
 pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Outcome, Released, Sweep};
 pub use audit::MapAudit;
 pub use board::{FreeList, SeatMap};
-pub use control::{Counts, NewSeat, PlannedSeat, create};
+pub use control::{Counts, HoldGauges, NewSeat, PlannedSeat, create};
 pub use http::router;
 pub use plan::{Plan, Seat};
 pub use render::{render_free, render_map};
@@ -57,8 +56,8 @@ pub struct Seats {
     postgres: Postgres,
     boards: DashMap<ScheduleId, Arc<Board>>,
     hub: Hub,
-    /// Holds that lived when all maps were last swept.
-    holds_live: AtomicU32,
+    /// What was seen when all maps were last swept.
+    swept: Mutex<Option<(Instant, HoldGauges)>>,
 }
 
 /// How a hold is to be taken.
@@ -94,7 +93,7 @@ impl Seats {
     /// Asks nobody yet: plans and maps are read at their first use.
     #[must_use]
     pub fn new(redis: Redis, postgres: Postgres) -> Self {
-        Self { redis, postgres, boards: DashMap::new(), hub: Hub::new(MAX_STREAMS), holds_live: AtomicU32::new(0) }
+        Self { redis, postgres, boards: DashMap::new(), hub: Hub::new(MAX_STREAMS), swept: Mutex::new(None) }
     }
 
     /// With at most so many streams of events at a time.

@@ -1,0 +1,104 @@
+//! Who shows what: the shop's gauges one instance, those of an instance each.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::{Instance, Shop};
+use crate::support::{OwnServers, SLACK, block_on, eventually};
+
+const SOON: Duration = Duration::from_secs(10);
+
+async fn measures(instances: &[&Instance]) -> Vec<bool> {
+    let mut measures = Vec::new();
+    for instance in instances {
+        measures.push(instance.shows("queue_waiting").await);
+    }
+    measures
+}
+
+#[test]
+fn one_instance_measures_the_shop_and_another_takes_over() {
+    block_on(async {
+        let shop = Shop::new().await;
+        let (a, b) = (shop.serve().await, shop.serve().await);
+        let one = async || measures(&[&a, &b]).await.iter().filter(|measures| **measures).count() == 1;
+        eventually("one measures", SOON, one).await;
+        for _ in 0..20 {
+            assert!(one().await, "and never two");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        for instance in [&a, &b] {
+            for name in ["store_up", "process_cpu_seconds_total", "postgres_connections", "build_info"] {
+                assert!(instance.shows(name).await, "{name} is every instance's own");
+            }
+        }
+        let (former, next) = if a.shows("queue_waiting").await { (&a, &b) } else { (&b, &a) };
+        former.signal(Signal::SIGSTOP);
+        eventually("the other measures", SOON, async || next.shows("queue_waiting").await).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        former.signal(Signal::SIGCONT);
+        for _ in 0..20 {
+            let metrics = former.metrics().await;
+            assert!(!metrics.contains("\nqueue_waiting"), "what it measured before it was stopped");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert!(next.shows("queue_waiting").await);
+    });
+}
+
+#[test]
+fn a_store_that_does_not_answer_is_told_of() {
+    block_on(async {
+        let servers = OwnServers::start().await;
+        let shop = Shop { database: servers.servers.postgres.url(), redis: servers.servers.redis.url() };
+        let instance = shop.serve().await;
+        let up = async |store: &str| instance.value(&format!("store_up{{store=\"{store}\"}}")).await;
+        let both = async || up("redis").await == Some(1.0) && up("postgres").await == Some(1.0);
+        eventually("both answer", SOON, both).await;
+        eventually("measured", SOON, async || instance.shows("queue_waiting").await).await;
+
+        let paused = servers.pause_redis();
+        let down = async || up("redis").await == Some(0.0);
+        eventually("Redis does not answer", Duration::from_secs(3) + SLACK, down).await;
+        assert_eq!(up("postgres").await, Some(1.0));
+        let gone = async || !instance.shows("queue_waiting").await;
+        eventually("what nobody can see is not shown", Duration::from_secs(5) + SLACK, gone).await;
+        drop(paused);
+        eventually("both answer again", SOON, both).await;
+        eventually("measured again", SOON, async || instance.shows("queue_waiting").await).await;
+        drop(instance);
+        servers.stop().await;
+    });
+}
+
+#[test]
+fn what_an_audit_found_is_a_file_for_a_collector() {
+    block_on(async {
+        let shop = Shop::new().await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("onsale.prom");
+        let audit = async |file: &str| shop.onsale(&["audit", "--metrics-file", file]).output().await.unwrap();
+        let read = || std::fs::read_to_string(&file).unwrap();
+        assert!(audit(file.to_str().unwrap()).await.status.success());
+        for invariant in 1..=7 {
+            assert!(read().contains(&format!("audit_breaches{{invariant=\"{invariant}\"}} 0\n")), "{}", read());
+        }
+        assert!(read().contains("\naudit_last_run_timestamp_seconds 1") || read().contains("\naudit_last_run"));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing unfinished is left");
+
+        let instance = shop.serve().await;
+        let charge = serde_json::json!({"amount": 1000});
+        let path = "/api/v1/user-wallets/balance";
+        assert_eq!(instance.call(reqwest::Method::PATCH, path, ("userId", "1"), charge).await, Value::Null);
+        let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&shop.database).await.unwrap();
+        sqlx::query("UPDATE user_wallet SET balance = 1001").execute(&mut connection).await.unwrap();
+        assert_eq!(audit(file.to_str().unwrap()).await.status.code(), Some(1));
+        assert!(read().contains("audit_breaches{invariant=\"2\"} 1\n"), "{}", read());
+
+        let nowhere = audit("/nowhere/onsale.prom").await;
+        let said = String::from_utf8(nowhere.stderr).unwrap();
+        assert!(nowhere.status.code() == Some(1) && said.contains("ONSALE_AUDIT_METRICS_FILE"), "{said}");
+    });
+}
