@@ -1,5 +1,5 @@
 -- sample.lease: asks to be the instance that measures the shop, or to go on being it.
--- KEYS:
+-- KEYS: the sampler's:
 --   1 lease    STRING  who measures; ends by itself unless it is renewed
 -- ARGV: 1 who asks  2 how long it is given, ms
 -- Returns: {MINE} | {OTHERS}

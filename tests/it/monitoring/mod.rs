@@ -37,7 +37,7 @@ fn selectors(query: &str) -> BTreeSet<String> {
                 // The labels that are matched or kept.
                 rest = opened.split_once(')').unwrap().1;
             }
-        } else if !inside && !opened.starts_with('(') {
+        } else if !inside && !["(", "by (", "without ("].iter().any(|begin| opened.starts_with(begin)) {
             let labels = opened.starts_with('{').then(|| opened.split_inclusive('}').next().unwrap());
             found.insert(format!("{name}{}", labels.unwrap_or_default()));
             rest = labels.map_or(after, |labels| &opened[labels.len()..]);

@@ -89,7 +89,8 @@ fn labels_of(text: &str) -> BTreeMap<String, String> {
 fn described() -> BTreeSet<String> {
     let code = fs::read_to_string(repository("src/telemetry/names.rs")).unwrap();
     let flat = code.split_whitespace().collect::<Vec<_>>().join(" ");
-    let names = flat.split("\", Unit::").filter_map(|before| Some(before.rsplit_once('"')?.1.to_owned()));
+    let before = flat.rsplit_once("\", Unit::").unwrap().0;
+    let names = before.split("\", Unit::").filter_map(|before| Some(before.rsplit_once('"')?.1.to_owned()));
     let names: BTreeSet<String> = names.filter(|name| !name.is_empty() && !name.starts_with("audit_")).collect();
     assert!(names.len() > 40, "{names:?}");
     names
@@ -120,7 +121,7 @@ fn all_is_there_from_the_first_time_on_and_says_what_it_is() {
                 assert!(series.keys().map(String::as_str).eq(labels.iter().copied()), "{name} has {series:?}");
             }
         }
-        instance.burst().await;
+        instance.burst(&instance.open_sale().await).await;
         let text = instance.metrics().await;
         let then = Read::of(&text);
         for (name, series) in &then.series {

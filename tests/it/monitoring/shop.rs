@@ -22,6 +22,12 @@ pub struct Instance {
     client: Client,
 }
 
+/// What is sold.
+pub struct Sale {
+    concert: String,
+    schedule: i64,
+}
+
 /// The stores that its instances share.
 pub struct Shop {
     pub database: String,
@@ -103,9 +109,8 @@ impl Instance {
         answer["data"]["token"].as_str().unwrap().to_owned()
     }
 
-    /// A sale of its own, in which one is let in and one waits; then a ticket bought and given back, one that somebody else
-    /// has, and one that nobody can pay.
-    pub async fn burst(&self) {
+    /// A concert with a queue of its own, which lets in one at a time.
+    pub async fn open_sale(&self) -> Sale {
         let operator = format!("Bearer {KEY}");
         let operator = ("authorization", &*operator);
         let queue = json!({"name": "big", "maxActive": 1});
@@ -114,10 +119,14 @@ impl Instance {
         let sections = json!([{"section": "R", "price": 1000, "rows": ["A"], "seatsPerRow": 5}]);
         let concert = json!({"title": "Big", "queue": "big", "schedules": [{"date": date, "sections": sections}]});
         let made = self.call(Method::POST, "/admin/v1/concerts", operator, concert).await;
-        let concert = made["concertId"].to_string();
         let schedule = made["schedules"][0]["concertScheduleId"].as_i64().unwrap();
+        Sale { concert: made["concertId"].to_string(), schedule }
+    }
 
-        let tokens = [self.enter("1", &concert).await, self.enter("2", &concert).await];
+    /// One is let in and one waits; then a ticket bought and given back, one that somebody else has, and one that nobody can
+    /// pay.
+    pub async fn burst(&self, Sale { concert, schedule }: &Sale) {
+        let tokens = [self.enter("1", concert).await, self.enter("2", concert).await];
         let token = ("token", &*tokens[0]);
         let status = async |token: &str| {
             self.call(Method::GET, "/api/v1/queues/token/rank", ("token", token), Value::Null).await["status"].clone()
@@ -151,7 +160,7 @@ impl Instance {
         let next = ("token", &*tokens[1]);
         assert_eq!(hold(next, seat(1)).await, Value::Null, "sold");
         hold(next, seat(2)).await;
-        self.enter("3", &concert).await;
+        self.enter("3", concert).await;
         self.call(Method::GET, "/livez", user, Value::Null).await;
     }
 }

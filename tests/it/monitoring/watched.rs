@@ -52,7 +52,11 @@ fn rules_and_dashboard_have_data_after_a_burst() {
         let targets = [("onsale-1:9100", &*a.metrics), ("onsale-2:9100", &*b.metrics), ("audit:9100", &*collector)];
         let watching = Watching::start(&programs, &targets).await;
         all_answer(&watching, vec![("up".to_owned(), "count(up == 1) == 3".to_owned())]).await;
-        a.burst().await;
+        let sale = a.open_sale().await;
+        // Counters that are 0 must be seen before they count.
+        all_answer(&watching, vec![("the sale".to_owned(), r#"queue_wait_seconds_count{queue="big"}"#.to_owned())])
+            .await;
+        a.burst(&sale).await;
 
         all_answer(&watching, queries()).await;
         let mut asked = Vec::new();
