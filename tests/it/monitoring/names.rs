@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Stdio;
+use std::time::Duration;
 
 use super::{Programs, Shop};
 use crate::lua::source::{openings, repository, scripts};
-use crate::support::block_on;
+use crate::support::{block_on, eventually};
 
 /// The contract's metrics, with their labels.
 const CONTRACT: [(&str, &[&str]); 19] = [
@@ -113,7 +114,7 @@ fn all_is_there_from_the_first_time_on_and_says_what_it_is() {
         let instance = shop.serve().await;
         // The gauges of the shop come with the first run of the job, within a second or two.
         let measured = async || instance.shows("queue_waiting").await && instance.shows("seat_holds_live").await;
-        crate::support::eventually("measured", std::time::Duration::from_secs(10), measured).await;
+        eventually("measured", Duration::from_secs(10), measured).await;
         let first = Read::of(&instance.metrics().await);
         for (name, labels) in CONTRACT {
             let series = first.series.get(name).unwrap_or_else(|| panic!("{name} is not there"));
@@ -122,6 +123,8 @@ fn all_is_there_from_the_first_time_on_and_says_what_it_is() {
             }
         }
         instance.burst(&instance.open_sale().await).await;
+        let measured = async || instance.shows("queue_seats_free").await;
+        eventually("the sale is measured", Duration::from_secs(10), measured).await;
         let text = instance.metrics().await;
         let then = Read::of(&text);
         for (name, series) in &then.series {
@@ -135,7 +138,8 @@ fn all_is_there_from_the_first_time_on_and_says_what_it_is() {
             }
         }
         let shown: BTreeSet<String> = then.series.keys().cloned().collect();
-        assert_eq!(shown, described(), "what is shown, and what is described");
+        let differ: Vec<_> = shown.symmetric_difference(&described()).cloned().collect();
+        assert!(differ.is_empty(), "shown and not described, or described and not shown: {differ:?}");
         appear_later_only(&first, &then);
         check(&text).await;
     });

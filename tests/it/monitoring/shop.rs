@@ -77,7 +77,7 @@ impl Instance {
         asked.text().await.unwrap()
     }
 
-    /// The metrics' names that are shown, those of a histogram as one.
+    /// Whether there is a metric of this name.
     pub async fn shows(&self, name: &str) -> bool {
         let begins = [format!("{name} "), format!("{name}{{")];
         self.metrics().await.lines().any(|line| begins.iter().any(|begin| line.starts_with(begin)))
@@ -101,6 +101,11 @@ impl Instance {
         answer["data"].clone()
     }
 
+    /// An operator's act.
+    pub async fn operate(&self, path: &str, body: Value) -> Value {
+        self.call(Method::POST, path, ("authorization", &format!("Bearer {KEY}")), body).await
+    }
+
     async fn enter(&self, user: &str, concert: &str) -> String {
         let call = self.client.post(format!("http://{}/api/v1/queues/token", self.api)).header("userId", user);
         let call =
@@ -111,14 +116,11 @@ impl Instance {
 
     /// A concert with a queue of its own, which lets in one at a time.
     pub async fn open_sale(&self) -> Sale {
-        let operator = format!("Bearer {KEY}");
-        let operator = ("authorization", &*operator);
-        let queue = json!({"name": "big", "maxActive": 1});
-        self.call(Method::POST, "/admin/v1/queues", operator, queue).await;
+        self.operate("/admin/v1/queues", json!({"name": "big", "maxActive": 1})).await;
         let date = chrono::Utc::now().date_naive() + chrono::Days::new(30);
         let sections = json!([{"section": "R", "price": 1000, "rows": ["A"], "seatsPerRow": 5}]);
         let concert = json!({"title": "Big", "queue": "big", "schedules": [{"date": date, "sections": sections}]});
-        let made = self.call(Method::POST, "/admin/v1/concerts", operator, concert).await;
+        let made = self.operate("/admin/v1/concerts", concert).await;
         let schedule = made["schedules"][0]["concertScheduleId"].as_i64().unwrap();
         Sale { concert: made["concertId"].to_string(), schedule }
     }

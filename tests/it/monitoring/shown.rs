@@ -19,6 +19,41 @@ async fn measures(instances: &[&Instance]) -> Vec<bool> {
 }
 
 #[test]
+fn the_gauges_say_how_a_sale_stands() {
+    block_on(async {
+        let instance = Shop::new().await.serve().await;
+        instance.burst(&instance.open_sale().await).await;
+        // Of five seats one is sold, one was given back, and one is held by the one who is active; one waits.
+        let stands = [
+            ("queue_waiting", 1.0),
+            ("queue_active", 1.0),
+            ("queue_active_max", 1.0),
+            ("queue_room", 1.0),
+            ("queue_seats_free", 3.0),
+            ("queue_seats_unsold", 4.0),
+            ("queue_open", 1.0),
+            ("queue_paused", 0.0),
+            ("queue_draining", 0.0),
+            ("queue_sold_out", 0.0),
+        ];
+        for (name, value) in stands {
+            let metric = format!("{name}{{queue=\"big\"}}");
+            let is_so = async || instance.value(&metric).await == Some(value);
+            eventually(&format!("{name} is {value}"), SOON, is_so).await;
+        }
+        for (metric, value) in [("seat_holds_live", 1.0), ("payment_under_way_seconds", 0.0)] {
+            let is_so = async || instance.value(metric).await == Some(value);
+            eventually(&format!("{metric} is {value}"), SOON, is_so).await;
+        }
+        for (act, metric) in [("pause", "queue_paused"), ("drain", "queue_draining")] {
+            instance.operate(&format!("/admin/v1/queues/big/{act}"), Value::Null).await;
+            let is_so = async || instance.value(&format!("{metric}{{queue=\"big\"}}")).await == Some(1.0);
+            eventually(metric, SOON, is_so).await;
+        }
+    });
+}
+
+#[test]
 fn one_instance_measures_the_shop_and_another_takes_over() {
     block_on(async {
         let shop = Shop::new().await;
