@@ -25,7 +25,7 @@ pub fn queries() -> Vec<(String, String)> {
     let mut queries = Vec::new();
     for panel in panels(&dashboard) {
         for target in panel["targets"].as_array().unwrap() {
-            let asked = [("$queue", ".*"), ("$__rate_interval", "30s"), ("$__range", "5m")];
+            let asked = [("$queue", ".*"), ("$__rate_interval", "5m"), ("$__range", "5m")];
             let query =
                 asked.iter().fold(text(&target["expr"]).to_owned(), |text, (name, value)| text.replace(name, value));
             assert!(!query.contains('$'), "{query}");
