@@ -60,6 +60,20 @@ fn every_alert_is_seen_to_fire_and_not_to() {
 }
 
 #[test]
+fn every_runbook_is_written() {
+    let operations = text("docs/operations.md");
+    // As GitHub makes an anchor of a heading.
+    let anchor = |heading: &str| heading.to_lowercase().replace(' ', "-").replace(':', "");
+    let headings = operations.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix(' '));
+    let anchors: Vec<String> = headings.map(anchor).collect();
+    for (alert, lines) in alerts() {
+        let (_, wanted) = lines.split_once("runbook_url: docs/operations.md#").unwrap();
+        let wanted = wanted.lines().next().unwrap();
+        assert!(anchors.iter().any(|anchor| anchor == wanted), "docs/operations.md does not say what to do on {alert}");
+    }
+}
+
+#[test]
 fn every_alert_says_what_it_is_and_what_to_do() {
     assert_eq!(files("monitoring/rules").len(), 2);
     let alerts = alerts();
