@@ -9,6 +9,7 @@ use super::{Queues, stock};
 
 /// A queue at a moment.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a gauge of its own")]
 pub struct QueueGauges {
     /// Its name.
     pub name: String,

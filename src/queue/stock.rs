@@ -26,7 +26,7 @@ struct Stock {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SoldOut {
     at: Instant,
-    sold_out: bool,
+    is_so: bool,
     stock: Stock,
 }
 
@@ -45,7 +45,7 @@ impl Queues {
     /// Whether every seat of all that the queue sells is sold, as it was a moment ago.
     #[must_use]
     pub fn sold_out(&self, queue: &Queue) -> bool {
-        self.sold_out.get(&queue.id).is_some_and(|known| known.sold_out)
+        self.sold_out.get(&queue.id).is_some_and(|known| known.is_so)
     }
 
     /// How many of its seats are free and how many unsold, if it sells any and that was looked at lately.
@@ -67,8 +67,8 @@ impl Queues {
     }
 
     fn learn_stock(&self, queue: QueueId, stock: Stock) {
-        let sold_out = stock.schedules > 0 && stock.unsold == 0;
-        self.sold_out.insert(queue, SoldOut { at: Instant::now(), sold_out, stock });
+        let is_so = stock.schedules > 0 && stock.unsold == 0;
+        self.sold_out.insert(queue, SoldOut { at: Instant::now(), is_so, stock });
     }
 
     async fn stock(&self, queue: &Queue) -> Result<Stock, StoreError> {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
-use nix::sys::time::TimeVal;
+use nix::sys::time::{TimeVal, TimeValLike};
 use tokio::runtime::Handle;
 
 use super::text::Text;
@@ -57,8 +57,7 @@ fn read_runtime(text: &mut Text) {
 }
 
 fn duration(time: TimeVal) -> Duration {
-    let (seconds, micros) = (time.tv_sec(), time.tv_usec());
-    Duration::from_secs(seconds.unsigned_abs()) + Duration::from_micros(u64::from(micros.unsigned_abs()))
+    Duration::from_micros(time.num_microseconds().unsigned_abs())
 }
 
 /// A number of what Linux says of the process.

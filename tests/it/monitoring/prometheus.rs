@@ -73,7 +73,7 @@ impl Watching {
         let url = format!("http://127.0.0.1:{port}");
         let ready =
             async || client.get(format!("{url}/-/ready")).send().await.is_ok_and(|answer| answer.status() == 200);
-        eventually("Prometheus is ready", Duration::from_secs(60), ready).await;
+        eventually("Prometheus is ready", Duration::from_mins(1), ready).await;
         Self { url, client, _prometheus: prometheus, _folder: folder }
     }
 

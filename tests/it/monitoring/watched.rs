@@ -11,7 +11,7 @@ use super::{Programs, Shop, Watching, selectors};
 use crate::support::block_on;
 
 /// How long two rounds of asking and of rules may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until all of these have data; fails with those that have none.
 async fn all_answer(watching: &Watching, mut queries: Vec<(String, String)>) {
