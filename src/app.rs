@@ -21,6 +21,7 @@ use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
 use crate::redis::{self, Redis};
 use crate::reservation::{self, ReservationIds, Reservations};
+use crate::sample::Sampler;
 use crate::seat::{self, Seats};
 use crate::settings::ServeSettings;
 use crate::store_error::StoreError;
@@ -58,6 +59,8 @@ pub struct App {
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
     pub readiness: Arc<Readiness>,
+    /// Measures the shop.
+    pub sampler: Arc<Sampler>,
     /// Counts the schedules that were settled in turn.
     pub settle_turn: Arc<AtomicUsize>,
     /// What must be finished before the end.
@@ -161,6 +164,7 @@ impl App {
         );
         let payments =
             Payments::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), ids, tasks.clone());
+        let sampler = Sampler::new(redis.clone(), postgres.clone());
         let operators = Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref());
         let admin = Admin::new(postgres.clone(), concerts.clone(), queues.clone(), operators);
         Ok(Self {
@@ -176,6 +180,7 @@ impl App {
             identity,
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
+            sampler: Arc::new(sampler),
             tasks,
             settle_turn: Arc::default(),
             streams: CancellationToken::new(),

@@ -8,7 +8,8 @@
 //! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
 //! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; [`identity`] knows who asks; below them are [`idempotency`],
 //! [`batch`], [`http`], [`redis`] and [`postgres`], which know nothing of concerts. [`burst`] is a crowd
-//! that comes from outside, [`console`] what operators have in a terminal. `docs/architecture.md` follows one purchase through them.
+//! that comes from outside, [`console`] what operators have in a terminal; [`sample`] measures the shop for those who
+//! watch it. `docs/architecture.md` follows one purchase through them.
 
 pub mod admin;
 pub mod app;
@@ -31,6 +32,7 @@ pub mod postgres;
 pub mod queue;
 pub mod redis;
 pub mod reservation;
+pub mod sample;
 pub mod seat;
 pub mod serve;
 pub mod settings;

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
 
-use onsale::audit::Auditor;
+use onsale::audit::{self, Auditor};
 use onsale::burst::{self, BurstSettings};
 use onsale::concert;
 use onsale::console::{self, AdminSettings, ConsoleError, TopSettings};
@@ -50,7 +50,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Dev(settings) => Ok(dev::run(*settings).await.map(|()| ExitCode::SUCCESS)?),
         Command::Migrate(stores) => migrate(&stores).await,
         Command::Seed(settings) => seed(&settings).await,
-        Command::Audit(settings) => audit(&settings).await,
+        Command::Audit(settings) => check_invariants(&settings).await,
         Command::Burst(settings) => drive(&settings).await,
         Command::Admin(settings) => admin(&settings).await,
         Command::Top(settings) => top(&settings).await,
@@ -92,8 +92,12 @@ async fn seed(settings: &SeedSettings) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn audit(settings: &AuditSettings) -> Outcome {
+async fn check_invariants(settings: &AuditSettings) -> Outcome {
     let findings = Auditor::connect(settings).await?.audit().await?;
+    if let Some(file) = &settings.metrics_file {
+        audit::write_metrics(file, &findings)
+            .map_err(|error| format!("{} (ONSALE_AUDIT_METRICS_FILE) cannot be written: {error}", file.display()))?;
+    }
     let mut stdout = std::io::stdout().lock();
     for finding in &findings {
         if settings.json {

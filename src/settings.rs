@@ -103,6 +103,9 @@ pub struct AuditSettings {
     /// Print one JSON object a line instead of text
     #[arg(long, env = "ONSALE_JSON")]
     pub json: bool,
+    /// Also write what was found as metrics, for the node exporter's textfile collector: a file that ends in .prom
+    #[arg(long, env = "ONSALE_AUDIT_METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// What `onsale verify-draw` takes.

@@ -17,6 +17,7 @@ mod lost;
 mod lua;
 mod migrations;
 mod model;
+mod monitoring;
 mod opening;
 mod program;
 mod race;
