@@ -18,6 +18,7 @@ pub mod burst;
 pub mod concert;
 pub mod dev;
 pub mod gate;
+pub mod health;
 pub mod http;
 pub mod idempotency;
 pub mod ids;

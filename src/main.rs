@@ -7,6 +7,7 @@ use onsale::audit::Auditor;
 use onsale::burst::{self, BurstSettings};
 use onsale::concert;
 use onsale::dev;
+use onsale::health::health;
 use onsale::postgres::Postgres;
 use onsale::queue::Facts;
 use onsale::serve::{Server, asked_to_stop};
@@ -50,6 +51,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Migrate(stores) => migrate(&stores).await,
         Command::Seed(settings) => seed(&settings).await,
         Command::Audit(settings) => audit(&settings).await,
+        Command::Health(settings) => Ok(health(&settings).await.map(|()| ExitCode::SUCCESS)?),
         Command::Burst(settings) => drive(&settings).await,
         Command::VerifyDraw(settings) => verify_draw(&settings),
         Command::Guard(args) => Ok(dev::guard(args).await?),
