@@ -134,7 +134,9 @@ fn it_runs_as_nobody_from_pinned_images_and_says_what_it_is() {
     assert!(build.ends_with("-bookworm") && args.iter().any(|arg| arg.contains("debian12")), "{args:?}");
 
     let labels = only("LABEL");
-    for (label, value) in [("version", env!("CARGO_PKG_VERSION")), ("licenses", env!("CARGO_PKG_LICENSE")), ("title", "onsale")] {
+    for (label, value) in
+        [("version", env!("CARGO_PKG_VERSION")), ("licenses", env!("CARGO_PKG_LICENSE")), ("title", "onsale")]
+    {
         assert!(labels.contains(&format!("org.opencontainers.image.{label}=\"{value}\"")), "{labels}");
     }
 }

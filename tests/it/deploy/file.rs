@@ -64,7 +64,8 @@ pub fn filled_in(text: &str) -> String {
     let mut parts = text.split("${");
     let mut filled = parts.next().unwrap().to_owned();
     for part in parts {
-        let (variable, rest) = part.split_once(":?}").unwrap_or_else(|| panic!("{text} does not insist on its variable"));
+        let (variable, rest) =
+            part.split_once(":?}").unwrap_or_else(|| panic!("{text} does not insist on its variable"));
         filled += &secret(variable);
         filled += rest;
     }

@@ -45,7 +45,9 @@ async fn everybody_gets_in_and_nobody_else(shop: &Shop) {
 
     let token = format!("Bearer {}", super::file::secret("ONSALE_ADMIN_KEY"));
     let admin = "/admin/v1/queues";
-    for way in [admin, "//admin/v1/queues", "/%61dmin/v1/queues", "/api/../admin/v1/queues", "/api/%2e%2e/admin/v1/queues"] {
+    for way in
+        [admin, "//admin/v1/queues", "/%61dmin/v1/queues", "/api/../admin/v1/queues", "/api/%2e%2e/admin/v1/queues"]
+    {
         let answer = raw(shop, way, &format!("authorization: {token}\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("NOT_FOUND"), "{way}: {answer}");
     }
@@ -93,7 +95,8 @@ async fn ids_and_headers_pass(shop: &Shop) {
     };
     data(charge().await.unwrap()).await;
     assert_eq!(header(&charge().await.unwrap(), "idempotent-replayed"), "true");
-    let large = shop.visitors("PATCH", "/api/v1/user-wallets/balance").header("userId", "1").body(vec![b' '; 17 * 1024]);
+    let large =
+        shop.visitors("PATCH", "/api/v1/user-wallets/balance").header("userId", "1").body(vec![b' '; 17 * 1024]);
     assert_error(large.send().await.unwrap(), 413, "PAYLOAD_TOO_LARGE").await;
 
     let [calls, _] = shop.logs();
@@ -106,9 +109,7 @@ async fn ids_and_headers_pass(shop: &Shop) {
 /// An event comes as soon as it is there, though more are to come.
 async fn streams_are_not_held_back(shop: &Shop) {
     let token = enter(shop, "2").await;
-    for (path, first) in
-        [("/api/v1/queues/token/events", "active"), ("/api/v1/concerts/schedules/1/events", "seats")]
-    {
+    for (path, first) in [("/api/v1/queues/token/events", "active"), ("/api/v1/concerts/schedules/1/events", "seats")] {
         let path = format!("{path}?token={token}");
         let mut events = Events::ask(&shop.address, &path, "").await;
         assert!(events.head.contains("text/event-stream"), "{}", events.head);
@@ -173,7 +174,8 @@ fn without_an_instance_the_answer_is_in_the_envelope_and_no_token_is_logged() {
         assert_eq!(shop.instances[1].stop().await, Some(0));
         let events = format!("/api/v1/queues/token/events?token={token}");
         for (method, path) in [("GET", "/livez"), ("POST", "/api/v1/queues/token"), ("GET", &events)] {
-            let answer = shop.visitors(method, path).header("userId", "1").header("token", &token).send().await.unwrap();
+            let answer =
+                shop.visitors(method, path).header("userId", "1").header("token", &token).send().await.unwrap();
             assert_eq!(header(&answer, "retry-after"), "1");
             assert_error(answer, 503, "UNAVAILABLE").await;
         }

@@ -71,7 +71,9 @@ impl Buyer {
         let entered = self.ask(self.request("POST", "/api/v1/queues/token").header("userId", &user)).await?;
         let token = entered["token"].as_str().ok_or("no token")?;
         let begun = Instant::now();
-        while self.ask(self.request("GET", "/api/v1/queues/token/rank").header("token", token)).await?["status"] != "ACTIVE" {
+        while self.ask(self.request("GET", "/api/v1/queues/token/rank").header("token", token)).await?["status"]
+            != "ACTIVE"
+        {
             if begun.elapsed() > PATIENCE {
                 return Err("never its turn".to_owned());
             }
@@ -137,10 +139,12 @@ fn a_rolling_restart_fails_no_purchase() {
         eprintln!("{bought} purchases through two restarts, {retried} requests were asked again");
 
         let mut postgres = PgConnection::connect(&shop.database).await.unwrap();
-        let mut number = async |query: &'static str| sqlx::query_scalar::<_, i64>(query).fetch_one(&mut postgres).await.unwrap();
+        let mut number =
+            async |query: &'static str| sqlx::query_scalar::<_, i64>(query).fetch_one(&mut postgres).await.unwrap();
         assert_eq!(number("SELECT count(*) FROM payment_history").await, bought);
         assert_eq!(number("SELECT count(DISTINCT user_id) FROM payment_history").await, bought);
-        let money = "SELECT ((SELECT sum(balance) FROM user_wallet) + (SELECT sum(amount) FROM payment_history))::bigint";
+        let money =
+            "SELECT ((SELECT sum(balance) FROM user_wallet) + (SELECT sum(amount) FROM payment_history))::bigint";
         assert_eq!(number(money).await, bought * CHARGE, "nobody was charged twice");
         let (code, said) = shop.instances[0].run(&["audit"]).await;
         assert_eq!(code, Some(0), "{said}");
