@@ -222,8 +222,8 @@ fn nothing_is_open_to_other_machines() {
 #[test]
 fn there_is_no_secret_in_it_and_its_own_line_makes_all_of_them() {
     let compose = Compose::read();
-    let words = compose.text.split(|letter: char| !letter.is_ascii_alphanumeric());
-    assert_eq!(words.filter(|word| word.len() >= 24 && word.bytes().any(|byte| byte.is_ascii_digit())).next(), None);
+    let mut words = compose.text.split(|letter: char| !letter.is_ascii_alphanumeric());
+    assert_eq!(words.find(|word| word.len() >= 24 && word.bytes().any(|byte| byte.is_ascii_digit())), None);
     for (name, service) in compose.services() {
         for (variable, value) in service["environment"].as_object().into_iter().flatten() {
             let value = value.as_str().unwrap();
@@ -235,8 +235,8 @@ fn there_is_no_secret_in_it_and_its_own_line_makes_all_of_them() {
     }
     let line = compose.text.lines().find_map(|line| line.strip_prefix("#   (umask")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let made = Process::new("sh").args(["-c", &format!("(umask{line}")]).current_dir(folder.path()).status().unwrap();
-    assert!(made.success());
+    let ran = Process::new("sh").args(["-c", &format!("(umask{line}")]).current_dir(folder.path()).status().unwrap();
+    assert!(ran.success());
     let file = folder.path().join(".env");
     let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
     assert_eq!(mode & 0o077, 0, "others can read it");

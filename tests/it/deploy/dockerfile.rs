@@ -63,8 +63,8 @@ fn what_the_program_includes_is_copied() {
         let code = std::fs::read_to_string(&path).unwrap();
         let includes = code.split("include_str!(\"").skip(1).chain(code.split("include_bytes!(\"").skip(1));
         for include in includes.map(|rest| rest.split('"').next().unwrap()) {
-            let included = path.parent().unwrap().join(include).canonicalize().unwrap();
-            let relative = included.strip_prefix(repository("").canonicalize().unwrap()).unwrap();
+            let file = path.parent().unwrap().join(include).canonicalize().unwrap();
+            let relative = file.strip_prefix(repository("").canonicalize().unwrap()).unwrap();
             assert!(copied.iter().any(|copied| relative.starts_with(copied)), "{} includes {include}", path.display());
             seen += 1;
         }

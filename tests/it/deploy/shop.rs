@@ -19,7 +19,7 @@ use super::file::{Compose, filled_in, secret, strings, text};
 use crate::support::{ONSALE, eventually, servers};
 
 /// How long anything may take to be there on a busy machine.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
