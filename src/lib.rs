@@ -21,6 +21,7 @@ pub mod concert;
 pub mod console;
 pub mod dev;
 pub mod gate;
+pub mod health;
 pub mod http;
 pub mod idempotency;
 pub mod identity;

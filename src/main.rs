@@ -8,6 +8,7 @@ use onsale::burst::{self, BurstSettings};
 use onsale::concert;
 use onsale::console::{self, AdminSettings, ConsoleError, TopSettings};
 use onsale::dev;
+use onsale::health::health;
 use onsale::postgres::Postgres;
 use onsale::queue::Facts;
 use onsale::serve::{Server, asked_to_stop};
@@ -51,6 +52,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Migrate(stores) => migrate(&stores).await,
         Command::Seed(settings) => seed(&settings).await,
         Command::Audit(settings) => check_invariants(&settings).await,
+        Command::Health(settings) => Ok(health(&settings).await.map(|()| ExitCode::SUCCESS)?),
         Command::Burst(settings) => drive(&settings).await,
         Command::Admin(settings) => admin(&settings).await,
         Command::Top(settings) => top(&settings).await,

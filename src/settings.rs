@@ -19,6 +19,7 @@ use crate::complaint::complaint;
 use crate::console::{AdminSettings, TopSettings};
 use crate::dev::GuardArgs;
 use crate::gate::{GateSettings, WaitingPage};
+use crate::health::HealthSettings;
 use crate::identity::IdentitySettings;
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
@@ -53,6 +54,8 @@ pub enum Command {
     Seed(SeedSettings),
     /// Check every invariant against the live stores; exit 1 if one is broken
     Audit(AuditSettings),
+    /// Ask the instance on this machine whether it is ready; exit 1 if it is not
+    Health(HealthSettings),
     /// Drive a whole opening against a server: everybody comes at once, waits, chooses, pays; then a table and a picture
     Burst(BurstSettings),
     /// Make an operator's call of a running server, and show what it says
@@ -352,7 +355,7 @@ fn stock_factor(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("takes a number from 0 to 1000, not {text:?}"))
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("takes an address with a port, such as 127.0.0.1:8080, not {text:?}"))
 }
 

@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod audit;
 mod burst;
+mod deploy;
 mod dev;
 mod gate;
 mod gathered;
