@@ -1,6 +1,6 @@
 //! What the operators' calls answer, as far as it is shown to people.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 #[derive(Debug, Clone, Deserialize)]
@@ -93,7 +93,8 @@ pub(super) struct Figures {
     pub(super) totals: Totals,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+/// Shown as it came.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ScheduleFigures {
     pub(super) concert_schedule_id: i64,

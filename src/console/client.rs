@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{ConsoleError, Reach};
 
@@ -60,21 +60,23 @@ impl Client {
         self.call(method, path, &[], body).await
     }
 
-    /// All of a list that is answered by the page, under its name, with how many they are.
-    pub(super) async fn all(&self, path: &[&str], list: &str) -> Result<Value, ConsoleError> {
+    /// All of a list that is answered by the page, under its name, with what else the answer says.
+    pub(super) async fn all(&self, path: &[&str], query: &[(&str, String)], list: &str) -> Result<Value, ConsoleError> {
         let mut all = Vec::new();
         for page in 1_u32.. {
-            let query = [("page", page.to_string()), ("size", LARGEST_PAGE.to_string())];
-            let mut answer = self.get(path, &query).await?;
-            let total = answer["total"].as_u64().unwrap_or_default();
-            let Value::Array(some) = answer[list].take() else { return Err(self.strange()) };
+            let paging = [("page", page.to_string()), ("size", LARGEST_PAGE.to_string())];
+            let Value::Object(mut answer) = self.get(path, &[query, &paging].concat()).await? else { break };
+            let total = answer.get("total").and_then(Value::as_u64).unwrap_or_default();
+            let Some(Value::Array(some)) = answer.remove(list) else { break };
             let is_last = some.len() < LARGEST_PAGE;
             all.extend(some);
             if is_last || all.len() as u64 >= total {
-                break;
+                answer.retain(|name, _| name != "page" && name != "size");
+                answer.insert(list.to_owned(), Value::Array(all));
+                return Ok(Value::Object(answer));
             }
         }
-        Ok(json!({ "total": all.len(), list: all }))
+        Err(self.strange())
     }
 
     async fn call(

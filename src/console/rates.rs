@@ -32,7 +32,7 @@ pub(super) struct View {
     pub(super) at: String,
     pub(super) queues: Vec<QueueView>,
     /// A page of them.
-    pub(super) schedules: Vec<ScheduleView>,
+    pub(super) schedules: Vec<ScheduleFigures>,
     /// Of all schedules.
     pub(super) total: usize,
     pub(super) totals: TotalsView,
@@ -55,16 +55,6 @@ pub(super) struct QueueView {
     pub(super) seconds_to_empty: Option<u64>,
     #[serde(skip)]
     pub(super) state: &'static str,
-}
-
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ScheduleView {
-    pub(super) concert_schedule_id: i64,
-    pub(super) date: String,
-    pub(super) free: i64,
-    pub(super) held: i64,
-    pub(super) sold: i64,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,7 +83,7 @@ impl Looks {
             let before = before.and_then(|before| before.figures).map(|figures| figures.admitted);
             queue_view(queue, before, passed)
         });
-        let schedules = last.figures.schedules.iter().cloned().map(ScheduleView::from).collect();
+        let schedules = last.figures.schedules.clone();
         let Totals { holds_live, payments, won } = last.figures.totals;
         let payments_per_second = speed(Some(first.figures.totals.payments), payments, passed);
         Some(View {
@@ -138,13 +128,6 @@ fn empty_in(waiting: i64, speed: Option<f64>) -> Option<u64> {
         return Some(0);
     }
     speed.filter(|speed| *speed > 0.0).map(|speed| (waiting as f64 / speed).ceil() as u64)
-}
-
-impl From<ScheduleFigures> for ScheduleView {
-    fn from(figures: ScheduleFigures) -> Self {
-        let ScheduleFigures { concert_schedule_id, date, free, held, sold } = figures;
-        Self { concert_schedule_id, date, free, held, sold }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::io::{self, IsTerminal, Write, stdout};
 
 use terminal_size::{Height, Width};
 
-use super::rates::{QueueView, ScheduleView, View};
+use super::answers::ScheduleFigures;
+use super::rates::{QueueView, View};
 use super::table::{Table, grouped};
 
 /// Another screen than the one that has been written on, and no cursor; and the way back.
@@ -130,7 +131,7 @@ fn queues(queues: &[QueueView]) -> Vec<String> {
 }
 
 /// Where not all fit, those first at which most goes on.
-fn schedules(schedules: &[ScheduleView], room: usize) -> Vec<String> {
+fn schedules(schedules: &[ScheduleFigures], room: usize) -> Vec<String> {
     let mut schedules = schedules.to_vec();
     if schedules.len() >= room {
         schedules.sort_by_key(|schedule| std::cmp::Reverse((schedule.held, schedule.sold)));
@@ -144,7 +145,7 @@ fn schedules(schedules: &[ScheduleView], room: usize) -> Vec<String> {
 }
 
 /// Sold, held and free.
-fn bar(schedule: &ScheduleView) -> String {
+fn bar(schedule: &ScheduleFigures) -> String {
     let [free, held, sold] =
         [schedule.free, schedule.held, schedule.sold].map(|seats| usize::try_from(seats).unwrap_or_default());
     let all = (free + held + sold).max(1);
@@ -183,7 +184,7 @@ mod tests {
             seconds_to_empty: Some(1235),
             state: "open",
         };
-        let schedule = |at: i64| ScheduleView {
+        let schedule = |at: i64| ScheduleFigures {
             concert_schedule_id: at,
             date: "2030-01-01".to_owned(),
             free: 50 - at,
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn a_bar_shows_what_there_is() {
         let bar =
-            |free, held, sold| bar(&ScheduleView { concert_schedule_id: 1, date: String::new(), free, held, sold });
+            |free, held, sold| bar(&ScheduleFigures { concert_schedule_id: 1, date: String::new(), free, held, sold });
         assert_eq!(bar(10, 5, 5), "[#####+++++..........]");
         assert_eq!(bar(998, 1, 1), "[#+..................]");
         assert_eq!(bar(0, 0, 7), "[####################]");

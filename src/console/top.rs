@@ -109,7 +109,7 @@ async fn look(client: &Client, settings: &TopSettings, at: Instant) -> Result<Lo
     sleep_until(at).await;
     let mut query = vec![("size", LARGEST_PAGE.to_string())];
     query.extend(settings.concert.map(|concert| ("concertId", concert.to_string())));
-    let (queues, figures) = tokio::try_join!(client.all(&["queues"], "queues"), client.get(&["figures"], &query))?;
+    let (queues, figures) = tokio::try_join!(client.all(&["queues"], &[], "queues"), client.get(&["figures"], &query))?;
     let queues: Queues = serde_json::from_value(queues).map_err(|_| client.strange())?;
     let figures = serde_json::from_value(figures).map_err(|_| client.strange())?;
     Ok(Look { at: Instant::now(), time: Utc::now(), queues: queues.queues, figures })

@@ -7,11 +7,8 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::client::Client;
+use super::client::{Client, LARGEST_PAGE};
 use super::{AdminSettings, ConcertVerb, ConsoleError, QueueVerb, Verb, answers, shown};
-
-/// The most acts that one answer lists.
-const LARGEST_PAGE: usize = 100;
 
 /// Does what is asked, and writes what the server says of it.
 pub async fn admin(settings: &AdminSettings, out: &mut impl Write) -> Result<(), ConsoleError> {
@@ -30,7 +27,7 @@ type Show = fn(&Client, Value) -> Result<String, ConsoleError>;
 
 async fn ask(client: &Client, verb: &Verb) -> Result<(Value, Show), ConsoleError> {
     match verb {
-        Verb::Queues => Ok((client.all(&["queues"], "queues").await?, |client, answer| {
+        Verb::Queues => Ok((client.all(&["queues"], &[], "queues").await?, |client, answer| {
             Ok(shown::queues(&read::<answers::Queues>(client, answer)?.queues).to_string())
         })),
         Verb::Queue(verb) => {
@@ -40,7 +37,7 @@ async fn ask(client: &Client, verb: &Verb) -> Result<(Value, Show), ConsoleError
         Verb::Concerts(verb) => concerts(client, verb).await,
         Verb::Figures { concert } => {
             let concert = concert.map(|concert| ("concertId", concert.to_string()));
-            let answer = figures(client, concert.as_slice()).await?;
+            let answer = client.all(&["figures"], concert.as_slice(), "schedules").await?;
             Ok((answer, |client, answer| {
                 let queues = read::<Vec<shown::NamedFigures>>(client, answer["queues"].clone())?;
                 Ok(shown::figures(&queues, &read(client, answer)?))
@@ -74,7 +71,7 @@ async fn queue(client: &Client, verb: &QueueVerb) -> Result<Value, ConsoleError>
 
 async fn concerts(client: &Client, verb: &ConcertVerb) -> Result<(Value, Show), ConsoleError> {
     match verb {
-        ConcertVerb::List => Ok((client.all(&["concerts"], "concerts").await?, |client, answer| {
+        ConcertVerb::List => Ok((client.all(&["concerts"], &[], "concerts").await?, |client, answer| {
             Ok(shown::concerts(&read::<answers::Concerts>(client, answer)?.concerts).to_string())
         })),
         ConcertVerb::Create { file } => {
@@ -93,25 +90,6 @@ async fn concerts(client: &Client, verb: &ConcertVerb) -> Result<(Value, Show), 
     }
 }
 
-/// With all schedules, which are answered by the page.
-async fn figures(client: &Client, concert: &[(&str, String)]) -> Result<Value, ConsoleError> {
-    let mut all = Vec::new();
-    for page in 1_u32.. {
-        let paging = [("page", page.to_string()), ("size", LARGEST_PAGE.to_string())];
-        let mut answer = client.get(&["figures"], &[concert, &paging].concat()).await?;
-        let Value::Array(some) = answer["schedules"].take() else { return Err(client.strange()) };
-        let is_last = some.len() < LARGEST_PAGE;
-        all.extend(some);
-        if is_last {
-            let fields = answer.as_object_mut().ok_or_else(|| client.strange())?;
-            fields.retain(|name, _| name != "page" && name != "size");
-            fields.insert("schedules".to_owned(), Value::Array(all));
-            return Ok(answer);
-        }
-    }
-    Err(client.strange())
-}
-
 /// The newest acts, as many.
 async fn log(client: &Client, count: usize) -> Result<Value, ConsoleError> {
     let (mut all, mut cursor) = (Vec::new(), None);
@@ -120,7 +98,7 @@ async fn log(client: &Client, count: usize) -> Result<Value, ConsoleError> {
         let mut query = vec![("size", size.to_string())];
         query.extend(cursor.map(|cursor: i64| ("cursor", cursor.to_string())));
         let mut answer = client.get(&["audit"], &query).await?;
-        let Value::Array(some) = answer["entries"].take() else { return Err(client.strange()) };
+        let Some(Value::Array(some)) = answer.get_mut("entries").map(Value::take) else { return Err(client.strange()) };
         all.extend(some);
         cursor = answer["nextCursor"].as_i64();
         if cursor.is_none() {

@@ -4,16 +4,15 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
-use super::{ApiError, ErrorCode, RateLimits};
-use crate::identity::Identity;
-use crate::ids::{Id, UserId};
+use super::{ApiError, ErrorCode};
+use crate::ids::Id;
 
 /// How long a body may take to arrive; it is small.
 const BODY_PATIENCE: Duration = Duration::from_millis(1200);
@@ -26,24 +25,6 @@ pub(crate) fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Op
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     if values.next().is_some() { None } else { value.to_str().ok() }
-}
-
-/// The user who asks, as far as the identity in force can tell, within its rate limit.
-#[derive(Debug, Clone, Copy)]
-pub struct User(pub UserId);
-
-impl<S: Send + Sync> FromRequestParts<S> for User
-where
-    &'static Identity: FromRef<S>,
-    &'static RateLimits: FromRef<S>,
-{
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let user = <&'static Identity>::from_ref(state).user(&parts.headers)?;
-        <&'static RateLimits>::from_ref(state).admit(user, &parts.method)?;
-        Ok(Self(user))
-    }
 }
 
 /// The id in the path.

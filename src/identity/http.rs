@@ -1,13 +1,33 @@
-//! How a call says who asks, and what it is answered if it does not.
+//! How a call says who asks, and what it is answered if it does not: the extractor [`User`].
 
+use axum::extract::{FromRef, FromRequestParts};
 use http::HeaderMap;
 use http::header::HeaderName;
+use http::request::Parts;
 
 use super::{Identity, Kind, Unidentified};
-use crate::http::{ApiError, ErrorCode, bearer, single_header};
+use crate::http::{ApiError, ErrorCode, RateLimits, bearer, single_header};
 use crate::ids::UserId;
 
 static USER_ID: HeaderName = HeaderName::from_static("userid");
+
+/// The user who asks, as far as the identity in force can tell, within its rate limit.
+#[derive(Debug, Clone, Copy)]
+pub struct User(pub UserId);
+
+impl<S: Send + Sync> FromRequestParts<S> for User
+where
+    &'static Identity: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let user = <&'static Identity>::from_ref(state).user(&parts.headers)?;
+        <&'static RateLimits>::from_ref(state).admit(user, &parts.method)?;
+        Ok(Self(user))
+    }
+}
 
 impl Identity {
     /// The user that these headers speak for.

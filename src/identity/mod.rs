@@ -17,6 +17,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde::Deserialize;
 
+pub use http::User;
 pub use keys::KeyFileError;
 pub use settings::{IdentitySettings, Trust};
 

@@ -10,9 +10,9 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
 use super::{Paid, Past, PayError, Payments, RefundError, Refunded};
-use crate::http::{ApiError, ErrorCode, IdPath, Json, Page, RateLimits, Success, User, rfc3339};
+use crate::http::{ApiError, ErrorCode, IdPath, Json, Page, RateLimits, Success, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
-use crate::identity::Identity;
+use crate::identity::{Identity, User};
 use crate::ids::{self, ConcertId, PaymentId, ReservationId, ScheduleId, SeatId};
 use crate::money::Won;
 use crate::queue::{Presented, Queues};

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
 use super::{EnterError, Facts, Queues, Rank};
-use crate::http::{ApiError, ErrorCode, EventStream, Form, RateLimits, Success, User};
-use crate::identity::Identity;
+use crate::http::{ApiError, ErrorCode, EventStream, Form, RateLimits, Success};
+use crate::identity::{Identity, User};
 use crate::ids::ConcertId;
 
 /// The entry number of one who is to be drawn.

@@ -265,8 +265,7 @@ impl Streams {
 impl Moment {
     fn of(queues: &Queues, id: QueueId) -> Option<Self> {
         let queue = queues.get(id)?;
-        let (about, snapshot) =
-            (queues.about(&queue), queues.glimpse(id).fresh().and_then(|snapshot| Option::clone(&snapshot)));
+        let (about, snapshot) = (queues.about(&queue), queues.glimpse(id).fresh(Arc::clone));
         Some(Self { queue, about, snapshot })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::estimate::{Outlook, WaitSeconds};
-use super::snapshot::Glimpse;
+use super::snapshot::{Glimpse, Snapshot};
 use super::store::{self, Fate};
 use super::view::About;
 use super::{Claim, Queue, QueueId, Queues, Rank, Standing};
@@ -31,18 +31,19 @@ impl Queues {
     }
 
     fn waiting_lately(&self, queue: &Queue, claim: &Claim) -> Option<Rank> {
-        let glimpse = self.glimpse(queue.id);
-        let snapshot = glimpse.fresh()?;
-        let snapshot = snapshot.as_ref()?;
-        if !self.sightings.within(claim, queue.settings.waiting_ttl / 2) {
-            return None;
-        }
-        let order = self.order_of(queue, claim)?;
-        let ahead = snapshot.ahead(order)?;
-        self.sightings.note(claim, queue.settings.waiting_ttl);
+        let (glimpse, waiting_ttl) = (self.glimpse(queue.id), queue.settings.waiting_ttl);
+        let seen = |snapshot: &Arc<Snapshot>| {
+            if !self.sightings.within(claim, waiting_ttl / 2) {
+                return None;
+            }
+            let order = self.order_of(queue, claim)?;
+            let (ahead, expires_ms) = (snapshot.ahead(order)?, snapshot.expiry(waiting_ttl));
+            Some(Rank::Waiting { ahead, expires_ms, order, entry: 0 })
+        };
+        let rank = glimpse.fresh(seen)??;
+        self.sightings.note(claim, waiting_ttl);
         glimpse.waited.note();
-        let expires_ms = snapshot.expiry(queue.settings.waiting_ttl);
-        Some(Rank::Waiting { ahead, expires_ms, order, entry: 0 })
+        Some(rank)
     }
 
     /// What this instance knows of a queue.

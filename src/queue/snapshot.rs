@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::estimate::Measured;
 use super::last::{self, Last};
@@ -132,11 +132,10 @@ struct Sample {
 }
 
 impl Glimpse {
-    /// Who waits, if that is known as of the last second. Asking for it keeps it being fetched.
-    pub(super) fn fresh(&self) -> Option<Guard<Option<Arc<Snapshot>>>> {
+    /// Shows who waits, if that is known as of the last second. Asking for it keeps it being fetched.
+    pub(super) fn fresh<T>(&self, show: impl FnOnce(&Arc<Snapshot>) -> T) -> Option<T> {
         self.wanted.note();
-        let latest = self.latest.load();
-        latest.as_ref().is_some_and(|snapshot| snapshot.is_fresh()).then_some(latest)
+        self.latest.load().as_ref().filter(|snapshot| snapshot.is_fresh()).map(show)
     }
 
     /// Whether somebody asked lately.
@@ -233,7 +232,7 @@ mod tests {
         assert_eq!(view.measured(), minute);
         learn(BEFORE, 101, 5);
         assert_eq!(view.measured(), Measured::default(), "the counts began anew");
-        assert!(view.fresh().is_none(), "no crowd was brought along");
+        assert!(view.fresh(Arc::clone).is_none(), "no crowd was brought along");
         assert!(view.is_wanted());
     }
 }

@@ -9,9 +9,9 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 
 use super::{ChargeError, Entry, Wallets};
-use crate::http::{ApiError, ErrorCode, Json, Page, RateLimits, Success, User, rfc3339};
+use crate::http::{ApiError, ErrorCode, Json, Page, RateLimits, Success, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
-use crate::identity::Identity;
+use crate::identity::{Identity, User};
 use crate::ids::{PaymentId, TransactionId, UserId};
 use crate::money::{RawAmount, Won};
 

@@ -161,10 +161,7 @@ fn what_is_named_is_there() {
         for volume in strings(&service["volumes"]) {
             let (source, _) = volume.split_once(':').unwrap();
             if source.starts_with("./") {
-                // What Prometheus and Grafana read is a part of its own.
-                let there = repository(source).exists()
-                    || source.starts_with("./monitoring") && !repository("monitoring").exists();
-                assert!(there, "{name}: there is no {source}");
+                assert!(repository(source).exists(), "{name}: there is no {source}");
                 assert!(volume.ends_with(":ro"), "{name} may write to {source}");
             } else {
                 assert!(compose.file["volumes"].as_object().unwrap().contains_key(source), "{name}: {source}");
