@@ -11,6 +11,7 @@ mod not_modified;
 mod page;
 mod rate;
 mod rendered;
+mod span;
 mod tally;
 
 pub use call::{CallFields, with_call};
@@ -24,3 +25,4 @@ pub use not_modified::matches_etag;
 pub use page::{Page, rfc3339};
 pub use rate::RateLimits;
 pub use rendered::Rendered;
+pub use span::{CALL_SPAN, carried};
