@@ -46,7 +46,8 @@ pub(super) fn answered(span: &Span, response: &Response) {
     if span.is_disabled() {
         return;
     }
-    span.record("http.response.status_code", response.status().as_u16());
+    // As OpenTelemetry has it: an integer of theirs has a sign.
+    span.record("http.response.status_code", i64::from(response.status().as_u16()));
     if let Some(code) = response.extensions().get::<ErrorCode>() {
         span.record("error.type", code.as_str());
     }

@@ -123,7 +123,8 @@ impl Traces {
     /// Starts sending, if the settings say where to. Needs a runtime.
     pub fn start(settings: &TraceSettings) -> Result<Option<Self>, TraceError> {
         let Some(address) = settings.address() else { return Ok(None) };
-        let exporter = SpanExporter::builder().with_http().with_http_client(Courier::new()?).with_endpoint(address).build()?;
+        let exporter =
+            SpanExporter::builder().with_http().with_http_client(Courier::new()?).with_endpoint(address).build()?;
         let resource = Resource::builder()
             .with_service_name(settings.service_name.clone())
             .with_attribute(opentelemetry::KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))

@@ -189,13 +189,24 @@ fn what_the_program_would_let_past_the_tables_refuse() {
             ("UPDATE concert_seat SET price = -1 WHERE id = 2", "concert_seat_price_range"),
             ("UPDATE reservation SET price = -1", "reservation_price_range"),
             ("UPDATE payment_history SET amount = -1", "payment_history_amount_range"),
-            ("UPDATE wallet_ledger SET balance_after = -1", "wallet_ledger_balance_range"),
-            ("UPDATE wallet_ledger SET amount = 1 WHERE kind = 'PAYMENT'", "wallet_ledger_sign"),
+            (
+                "INSERT INTO wallet_ledger (user_id, kind, amount, balance_after) VALUES (1, 'CHARGE', 1, -1)",
+                "wallet_ledger_balance_range",
+            ),
+            (
+                "INSERT INTO wallet_ledger (user_id, kind, amount, balance_after) VALUES (1, 'CHARGE', -1, 1)",
+                "wallet_ledger_sign",
+            ),
         ] {
             let refused = app.pool().execute(statement).await.unwrap_err();
             let refused =
                 refused.as_database_error().and_then(|error| error.constraint()).unwrap_or_default().to_owned();
             assert_eq!(refused, constraint, "{statement}");
+        }
+        // What is written in the ledger stays.
+        for change in ["UPDATE wallet_ledger SET amount = 0", "DELETE FROM wallet_ledger", "TRUNCATE wallet_ledger"] {
+            let refused = app.pool().execute(change).await.unwrap_err();
+            assert!(refused.to_string().contains("append-only"), "{change}: {refused}");
         }
         let sold_again =
             "INSERT INTO reservation SELECT (jsonb_populate_record(reservation, '{\"id\": 999}')).* FROM reservation";
