@@ -15,6 +15,7 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as SpanStatus};
 use prost::Message;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::net::TcpListener;
 
 use super::running::Running;
@@ -256,27 +257,35 @@ fn the_sampler_and_the_caller_decide_what_is_traced() {
 fn what_fails_is_marked_and_what_the_clock_does_is_not_traced() {
     block_on(async {
         let collector = Collector::start().await;
-        // No store answers in no time.
-        let none =
-            [("ONSALE_MAX_IN_FLIGHT", "1"), ("ONSALE_REQUEST_TIMEOUT_MS", "50"), ("ONSALE_POSTGRES_CONNECTIONS", "1")];
-        let program = program(&collector.url(), &none).await;
-        let parent = traceparent(7, 1);
-        let headers = [("userId", "1"), ("traceparent", &*parent)];
-        // A body that never comes: its time runs out.
-        let body = json!({ "amount": 1 });
-        program.call("PATCH", "/api/v1/user-wallets/balance", &headers, body).await;
+        let (database, redis) = (servers().await.seeded_database().await, servers().await.redis_url());
+        let url = collector.url();
+        let times = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*url), ("ONSALE_REQUEST_TIMEOUT_MS", "400")];
+        let program = Running::start(&database, &redis, &times).await;
+        let charge = async |trace: u128| {
+            let parent = traceparent(trace, 1);
+            let headers = [("userId", "1"), ("traceparent", &*parent)];
+            program.call("PATCH", "/api/v1/user-wallets/balance", &headers, json!({ "amount": 1 })).await.status()
+        };
+        let made = async || charge(1).await == 200;
+        eventually("the wallet is there", SOON, made).await;
+        let mut lock = PgConnection::connect(&database).await.unwrap();
+        lock.execute("BEGIN; SELECT FROM user_wallet FOR UPDATE").await.unwrap();
+        assert_eq!(charge(2).await, 503);
+        lock.execute("ROLLBACK").await.unwrap();
         // Some of the scheduler's runs go by.
         tokio::time::sleep(Duration::from_secs(1)).await;
+        // The end sends what has not been sent.
         assert_eq!(program.end().await.code, Some(0));
-        let spans = collector.spans();
-        assert!(spans.iter().any(|span| span.trace_id == 7_u128.to_be_bytes()));
-        for span in &spans {
-            assert_eq!(span.trace_id, 7_u128.to_be_bytes(), "{}: nobody called for it", span.name);
-            let failed =
-                attribute(&span.attributes, "http.response.status_code").as_i64().is_some_and(|status| status >= 500);
-            let marked = span.status.as_ref().is_some_and(|status| status.code == SpanStatus::Error as i32);
-            assert_eq!(failed, marked, "{span:?}");
+        let traces = [1_u128, 2].map(|trace| trace.to_be_bytes().to_vec());
+        for span in collector.spans() {
+            assert!(traces.contains(&span.trace_id), "{}: nobody called for it", span.name);
         }
+        let (failed, _) = collector.call(2).await;
+        assert_eq!(failed.status.as_ref().map(|status| status.code), Some(SpanStatus::Error as i32), "{failed:?}");
+        assert_eq!(attribute(&failed.attributes, "error.type"), "UNAVAILABLE");
+        let made = collector.of_trace(1);
+        let marked = |span: &&Span| span.status.as_ref().is_some_and(|status| status.code != SpanStatus::Unset as i32);
+        assert!(!made.is_empty() && made.iter().find(marked).is_none(), "{made:?}");
     });
 }
 
