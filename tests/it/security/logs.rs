@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::running::{KEY, Running};
 use super::{calls, filled};
-use crate::support::{ONSALE, Proxy, block_on, eventually, servers};
+use crate::admin::OPERATED;
+use crate::support::{ONSALE, Proxy, TestApp, block_on, eventually, servers, user};
 
 const OLD_KEY: &str = "cafe0002cafe0002cafe0002cafe0002cafe0002cafe0002cafe0002cafe0002";
 const ADMIN: &str = "cafe0003cafe0003cafe0003cafe0003cafe0003cafe0003cafe0003cafe0003";
@@ -156,6 +157,25 @@ fn no_secret_is_said_whatever_is_logged() {
         let given = CANARIES.map(str::to_owned).into_iter();
         let canaries: Vec<String> = given.chain([token, pass, password(&database)]).collect();
         assert_unsaid(&ended.said, &canaries);
+    });
+}
+
+#[test]
+fn whoever_shows_all_that_there_is_shows_no_secret() {
+    block_on(async {
+        let app = TestApp::without_jobs(&OPERATED).await;
+        let token = app.enter(1).await;
+        let mut settings = app.settings.clone();
+        settings.stores.redis_url = format!("redis://me:{REDIS_PASSWORD}@127.0.0.1:1/");
+        let (postgres, redis) = (settings.stores.postgres(1, 1), settings.stores.redis(1));
+        let entered = app.app.queues.enter(&app.default_queue(), user(1)).await.unwrap();
+        assert_eq!(*entered.token, *token);
+        let shown = format!("{settings:?} {postgres:?} {redis:?} {entered:?} {:?} {:?}", app.app, app.signer());
+        assert!(shown.contains("key_prefix") && shown.contains("place"), "{shown}");
+        let key = hex::encode(settings.token_key.expose());
+        let bytes = format!("{:?}", settings.token_key.expose());
+        let canaries = [key, bytes, OPERATED[1].to_owned(), token, password(&settings.stores.database_url)];
+        assert_unsaid(&[shown], &[&canaries[..], &[REDIS_PASSWORD.to_owned()]].concat());
     });
 }
 
