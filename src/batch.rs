@@ -182,7 +182,7 @@ impl<W: Work> State<W> {
                 continue;
             }
             let Waiting { job, span, answer, .. } = waiting;
-            if batch.span.is_none() {
+            if batch.span.is_disabled() {
                 batch.span = span;
             } else {
                 span.follows_from(&batch.span);

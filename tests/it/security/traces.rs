@@ -92,15 +92,8 @@ fn attribute(attributes: &[KeyValue], key: &str) -> Value {
 }
 
 /// All there is in a trace of ours; whatever else a span says would be news.
-const KEYS: [&str; 7] = [
-    "http.request.method",
-    "http.route",
-    "http.response.status_code",
-    "error.type",
-    "request.id",
-    "db.system.name",
-    "batch.size",
-];
+const KEYS: [&str; 6] =
+    ["http.request.method", "http.route", "http.response.status_code", "error.type", "request.id", "db.system.name"];
 
 #[test]
 fn a_purchase_is_a_trace_a_call_with_its_scripts_and_statements() {
