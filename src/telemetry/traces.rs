@@ -42,14 +42,14 @@ const SAMPLERS: [&str; 6] = [
     "parentbased_traceidratio",
 ];
 
-/// Where traces go, and how many. OpenTelemetry's own variables; those of them that are not named here (such as
+/// Where traces go, and how many. The standard's own variables; those of them that are not named here (such as
 /// `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_BSP_*`) are heeded too.
 #[derive(Debug, Clone, Args)]
 pub struct TraceSettings {
-    /// Where a collector takes traces by OTLP, such as http://127.0.0.1:4318; without it there are none
+    /// Where a collector takes traces by OTLP, such as `http://127.0.0.1:4318`; without it there are none
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = endpoint)]
     pub otlp_endpoint: Option<Endpoint>,
-    /// Likewise, with the path, such as http://127.0.0.1:4318/v1/traces; goes before the other
+    /// Likewise, with the path, such as `http://127.0.0.1:4318/v1/traces`; goes before the other
     #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", value_name = "URL", value_parser = endpoint)]
     pub otlp_traces_endpoint: Option<Endpoint>,
     /// How traces are sent
@@ -73,7 +73,7 @@ pub struct Endpoint(Option<String>);
 /// The traces could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// A setting is not as OpenTelemetry takes it.
+    /// A setting is not as the standard has it.
     #[error("the traces could not be set up: {0}")]
     Exporter(#[from] ExporterBuildError),
     /// Nothing could be made that sends them.
