@@ -15,11 +15,13 @@ use crate::concert::{self, Concerts};
 use crate::gate::{self, Gate};
 use crate::http::{self, ApiError, RateLimits, Success};
 use crate::idempotency::Idempotency;
+use crate::identity::{Identity, IdentityError};
 use crate::payment::{self, Payments};
 use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
 use crate::redis::{self, Redis};
 use crate::reservation::{self, ReservationIds, Reservations};
+use crate::sample::Sampler;
 use crate::seat::{self, Seats};
 use crate::settings::ServeSettings;
 use crate::store_error::StoreError;
@@ -51,10 +53,14 @@ pub struct App {
     pub admin: Arc<Admin>,
     /// The gate before other sites.
     pub gate: Arc<Gate>,
+    /// Who asks.
+    pub identity: Arc<Identity>,
     /// How fast a user may go.
     pub rate_limits: Arc<RateLimits>,
     /// The stores, and whether we are ready.
     pub readiness: Arc<Readiness>,
+    /// Measures the shop.
+    pub sampler: Arc<Sampler>,
     /// Counts the schedules that were settled in turn.
     pub settle_turn: Arc<AtomicUsize>,
     /// What must be finished before the end.
@@ -85,6 +91,9 @@ pub enum StartError {
     /// No key for passes could be made.
     #[error(transparent)]
     Gate(#[from] gate::KeyError),
+    /// It cannot be known who asks.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// A store failed at the first questions.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -115,6 +124,7 @@ rooms! {
     idempotency: Idempotency,
     admin: Admin,
     gate: Gate,
+    identity: Identity,
     rate_limits: RateLimits,
     readiness: Readiness,
 }
@@ -123,6 +133,7 @@ impl App {
     /// Connects to the stores and reads the programme. Fails if the schema is not up to date.
     pub async fn start(settings: &ServeSettings) -> Result<Self, StartError> {
         let service = &settings.service;
+        let identity = Arc::new(Identity::new(&service.identity)?);
         let stores = &settings.stores;
         let bounds = stores.postgres(service.postgres_connections, service.postgres_timeout_ms);
         let postgres = Postgres::connect(&PostgresSettings { queue: service.postgres_queue, ..bounds }).await?;
@@ -153,6 +164,7 @@ impl App {
         );
         let payments =
             Payments::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), ids, tasks.clone());
+        let sampler = Sampler::new(redis.clone(), postgres.clone());
         let operators = Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref());
         let admin = Admin::new(postgres.clone(), concerts.clone(), queues.clone(), operators);
         Ok(Self {
@@ -165,8 +177,10 @@ impl App {
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
+            identity,
             rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
             readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
+            sampler: Arc::new(sampler),
             tasks,
             settle_turn: Arc::default(),
             streams: CancellationToken::new(),

@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::postgres;
-use crate::seat::UNDER_WAY;
+use crate::seat::{HoldGauges, UNDER_WAY};
 use crate::store_error::StoreError;
 
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
 
 /// Name, interval, step.
-const JOBS: [(&str, Duration, Step); 12] = [
+const JOBS: [(&str, Duration, Step); 15] = [
     // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
     ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
     // Tells those who watch their tokens what is new.
@@ -52,6 +52,26 @@ const JOBS: [(&str, Duration, Step); 12] = [
     ("idempotency.sweep", Duration::from_secs(1), |app| {
         async move { app.idempotency.sweep().await.map(|_| ()) }.boxed()
     }),
+    // Reads the keys of bearer tokens again if their file has changed.
+    ("identity.refresh", Duration::from_secs(1), |app| {
+        async move {
+            app.identity.refresh().await;
+            Ok(())
+        }
+        .boxed()
+    }),
+    // Measures the shop, on the one instance that has the lease: nothing is asked but that.
+    ("sample.shop", Duration::from_secs(1), |app| {
+        async move { app.sampler.measure(&app.queues, &app.seats).await.map(|_| ()) }.boxed()
+    }),
+    // Asks both stores whether they answer this instance.
+    ("sample.stores", Duration::from_secs(1), |app| {
+        async move {
+            app.sampler.ask_stores().await;
+            Ok(())
+        }
+        .boxed()
+    }),
     // Forgets quiet users.
     ("http.prune", Duration::from_mins(1), |app| {
         async move {
@@ -66,6 +86,10 @@ const JOBS: [(&str, Duration, Step); 12] = [
 pub async fn start(app: &App, stop: &CancellationToken) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     for (name, interval, step) in JOBS {
+        // Counters that begin at 0: one that appears with its first count has no increase to be seen.
+        for outcome in ["ok", "error"] {
+            metrics::counter!("job_runs_total", "job" => name, "outcome" => outcome).increment(0);
+        }
         let runs = Arc::new(AtomicBool::new(false));
         let (app, stop) = (app.clone(), stop.clone());
         let watch = Job::new("* * * * * *", move |_, _| {
@@ -117,18 +141,20 @@ async fn run(
 
 async fn sweep_seats(app: &App) -> Result<(), StoreError> {
     let programme = app.concerts.programme();
-    let (mut live, mut outcome) = (0, Ok(()));
+    let (mut holds, mut outcome) = (HoldGauges::default(), Ok(()));
     for schedule in programme.schedules() {
         let Some(sweep) = app.seats.sweep(schedule.id, UNDER_WAY).await? else { continue };
-        live += sweep.live;
+        holds.live += sweep.live;
+        holds.oldest_payment = holds.oldest_payment.max(sweep.oldest_payment);
         for suspicious in sweep.suspicious {
             // One that cannot be reconciled now must not keep the other schedules' seats from being freed.
             let reconciled = app.payments.reconcile(schedule.id, suspicious).await;
+            let word = if reconciled.is_ok() { "ok" } else { "error" };
+            metrics::counter!("payments_reconciled_total", "outcome" => word).increment(1);
             outcome = outcome.and(reconciled);
         }
     }
-    metrics::gauge!("seat_holds_live").set(f64::from(live));
-    app.seats.saw_holds_live(live);
+    app.seats.saw_holds(holds);
     outcome
 }
 
@@ -136,6 +162,7 @@ async fn settle_next(app: &App) -> Result<(), StoreError> {
     let programme = app.concerts.programme();
     let turn = app.settle_turn.fetch_add(1, Ordering::Relaxed).checked_rem(programme.schedules().len());
     let Some(schedule) = turn.and_then(|turn| programme.schedules().nth(turn)) else { return Ok(()) };
-    app.seats.settle(schedule.id).await?;
+    let settled = app.seats.settle(schedule.id).await?;
+    metrics::counter!("seats_settled_total").increment(settled.into());
     Ok(())
 }

@@ -6,20 +6,25 @@
 //!
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
 //! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
-//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; below them are [`idempotency`],
+//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; [`identity`] knows who asks; below them are [`idempotency`],
 //! [`batch`], [`http`], [`redis`] and [`postgres`], which know nothing of concerts. [`burst`] is a crowd
-//! that comes from outside. `docs/architecture.md` follows one purchase through them.
+//! that comes from outside, [`console`] what operators have in a terminal; [`sample`] measures the shop for those who
+//! watch it. `docs/architecture.md` follows one purchase through them.
 
 pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod batch;
 pub mod burst;
+mod complaint;
 pub mod concert;
+pub mod console;
 pub mod dev;
 pub mod gate;
+pub mod health;
 pub mod http;
 pub mod idempotency;
+pub mod identity;
 pub mod ids;
 pub mod jobs;
 pub mod money;
@@ -28,6 +33,7 @@ pub mod postgres;
 pub mod queue;
 pub mod redis;
 pub mod reservation;
+pub mod sample;
 pub mod seat;
 pub mod serve;
 pub mod settings;

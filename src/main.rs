@@ -1,12 +1,14 @@
 //! The program: arguments, logs, and one call a verb.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::process::ExitCode;
 
-use onsale::audit::Auditor;
+use onsale::audit::{self, Auditor};
 use onsale::burst::{self, BurstSettings};
 use onsale::concert;
+use onsale::console::{self, AdminSettings, ConsoleError, TopSettings};
 use onsale::dev;
+use onsale::health::health;
 use onsale::postgres::Postgres;
 use onsale::queue::Facts;
 use onsale::serve::{Server, asked_to_stop};
@@ -62,8 +64,11 @@ async fn carry_out(command: Command) -> Outcome {
         Command::Dev(settings) => Ok(dev::run(*settings).await.map(|()| ExitCode::SUCCESS)?),
         Command::Migrate(stores) => migrate(&stores).await,
         Command::Seed(settings) => seed(&settings).await,
-        Command::Audit(settings) => audit(&settings).await,
+        Command::Audit(settings) => check_invariants(&settings).await,
+        Command::Health(settings) => Ok(health(&settings).await.map(|()| ExitCode::SUCCESS)?),
         Command::Burst(settings) => drive(&settings).await,
+        Command::Admin(settings) => admin(&settings).await,
+        Command::Top(settings) => top(&settings).await,
         Command::VerifyDraw(settings) => verify_draw(&settings),
         Command::Guard(args) => Ok(dev::guard(args).await?),
     }
@@ -72,7 +77,7 @@ async fn carry_out(command: Command) -> Outcome {
 async fn serve(settings: &ServeSettings) -> Outcome {
     let server = Server::bind(settings).await?;
     let (api, metrics) = (server.api_address()?, server.metrics_address()?);
-    tracing::info!(%api, %metrics, "serving; the userId header is believed: keep this behind a gateway that sets it");
+    tracing::info!(%api, %metrics, "serving");
     let stop = CancellationToken::new();
     let serving = server.run(stop.clone());
     tokio::pin!(serving);
@@ -102,8 +107,12 @@ async fn seed(settings: &SeedSettings) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn audit(settings: &AuditSettings) -> Outcome {
+async fn check_invariants(settings: &AuditSettings) -> Outcome {
     let findings = Auditor::connect(settings).await?.audit().await?;
+    if let Some(file) = &settings.metrics_file {
+        audit::write_metrics(file, &findings)
+            .map_err(|error| format!("{} (ONSALE_AUDIT_METRICS_FILE) cannot be written: {error}", file.display()))?;
+    }
     let mut stdout = std::io::stdout().lock();
     for finding in &findings {
         if settings.json {
@@ -117,15 +126,7 @@ async fn audit(settings: &AuditSettings) -> Outcome {
 }
 
 async fn drive(settings: &BurstSettings) -> Outcome {
-    let stop = CancellationToken::new();
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        // Without signals it runs to its end.
-        if asked_to_stop().await.is_ok() {
-            asked.cancel();
-        }
-    });
-    let report = burst::run(settings, stop).await?;
+    let report = burst::run(settings, until_asked()).await?;
     let mut stdout = std::io::stdout().lock();
     if settings.json {
         writeln!(stdout, "{}", serde_json::to_string(&report)?)?;
@@ -133,6 +134,31 @@ async fn drive(settings: &BurstSettings) -> Outcome {
         write!(stdout, "{report}")?;
     }
     report.complaint().map_or(Ok(ExitCode::SUCCESS), |complaint| Err(complaint.into()))
+}
+
+/// Cancelled when somebody asks this program to end; without signals it runs to its end.
+fn until_asked() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        if asked_to_stop().await.is_ok() {
+            asked.cancel();
+        }
+    });
+    stop
+}
+
+async fn admin(settings: &AdminSettings) -> Outcome {
+    match console::admin(settings, &mut std::io::stdout().lock()).await {
+        // Whoever reads has read enough.
+        Err(ConsoleError::Io(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        done => Ok(done.map(|()| ExitCode::SUCCESS)?),
+    }
+}
+
+async fn top(settings: &TopSettings) -> Outcome {
+    console::top(settings, until_asked()).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn verify_draw(settings: &VerifyDrawSettings) -> Outcome {

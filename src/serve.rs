@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
+use metrics_exporter_prometheus::PrometheusHandle;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
@@ -55,6 +56,7 @@ pub struct Server {
     router: Router,
     grace: Duration,
     drain: Duration,
+    recorded: PrometheusHandle,
 }
 
 impl Server {
@@ -64,7 +66,10 @@ impl Server {
         if let Err(error) = allow_open_files() {
             tracing::warn!(%error, "no more files may be open than at the start: each stream and connection is one");
         }
+        // Before anything is counted.
+        let recorded = telemetry::install_metrics()?;
         let app = App::start(settings).await?;
+        app.identity.announce();
         let api = listen(service.listen, "ONSALE_LISTEN")?;
         let metrics = listen(service.metrics_listen, "ONSALE_METRICS_LISTEN")?;
         let request_timeout = Duration::from_millis(service.request_timeout_ms.into());
@@ -72,7 +77,7 @@ impl Server {
         let router = app.router(request_timeout, max_in_flight);
         let grace = Duration::from_millis(service.shutdown_grace_ms.into());
         let drain = Duration::from_secs(service.shutdown_timeout_seconds.into());
-        Ok(Self { app, api, metrics, router, grace, drain })
+        Ok(Self { app, api, metrics, router, grace, drain, recorded })
     }
 
     /// Where the API is.
@@ -88,10 +93,11 @@ impl Server {
     /// Serves until `stop` is cancelled; then says so at `/readyz` for a moment in which it still serves, finishes what is
     /// under way, stops the jobs and returns, at the latest after the time that a shutdown may take.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        let Self { app, api, metrics, router, grace, drain } = self;
+        let Self { app, api, metrics, router, grace, drain, recorded } = self;
         let stop_jobs = CancellationToken::new();
         let mut scheduler = jobs::start(&app, &stop_jobs).await?;
-        let serve_metrics = tokio::spawn(telemetry::serve_metrics(metrics, telemetry::install_metrics()?));
+        let sampler = app.sampler.clone();
+        let serve_metrics = tokio::spawn(telemetry::serve_metrics(metrics, recorded, move || sampler.tell()));
 
         let close = CancellationToken::new();
         let api = api.tap_io(|stream| {

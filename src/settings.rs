@@ -10,13 +10,17 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use chrono_tz::Tz;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
 
 use crate::admin::{OperatorKeys, operator_keys};
 use crate::burst::BurstSettings;
+use crate::complaint::complaint;
+use crate::console::{AdminSettings, TopSettings};
 use crate::dev::GuardArgs;
 use crate::gate::{GateSettings, WaitingPage};
+use crate::health::HealthSettings;
+use crate::identity::IdentitySettings;
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
 use crate::redis::RedisSettings;
@@ -51,8 +55,14 @@ pub enum Command {
     Seed(SeedSettings),
     /// Check every invariant against the live stores; exit 1 if one is broken
     Audit(AuditSettings),
+    /// Ask the instance on this machine whether it is ready; exit 1 if it is not
+    Health(HealthSettings),
     /// Drive a whole opening against a server: everybody comes at once, waits, chooses, pays; then a table and a picture
     Burst(BurstSettings),
+    /// Make an operator's call of a running server, and show what it says
+    Admin(AdminSettings),
+    /// Show the sale live in a terminal: queues, seats, money; Ctrl-C ends it
+    Top(TopSettings),
     /// Check a queue's draw, and print what it gave: exit 1 if it does not hold
     VerifyDraw(VerifyDrawSettings),
     /// Watch over one private server (used by `onsale dev`)
@@ -97,6 +107,9 @@ pub struct AuditSettings {
     /// Print one JSON object a line instead of text
     #[arg(long, env = "ONSALE_JSON")]
     pub json: bool,
+    /// Also write what was found as metrics, for the node exporter's textfile collector: a file that ends in .prom
+    #[arg(long, env = "ONSALE_AUDIT_METRICS_FILE", value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
 }
 
 /// What `onsale verify-draw` takes.
@@ -179,6 +192,9 @@ pub struct ServiceSettings {
     /// Where to serve GET /metrics, for Prometheus
     #[arg(long, env = "ONSALE_METRICS_LISTEN", default_value = "127.0.0.1:9100", value_name = "ADDRESS", value_parser = address)]
     pub metrics_listen: SocketAddr,
+    /// How the service knows who asks.
+    #[command(flatten)]
+    pub identity: IdentitySettings,
     /// The operators' token, 32 bytes or more, as hex or base64; without it there are no operators' calls
     #[arg(long, env = "ONSALE_ADMIN_TOKEN", hide_env_values = true, value_name = "KEY", value_parser = bearer)]
     pub admin_token: Option<Secret>,
@@ -338,36 +354,6 @@ impl Cli {
     }
 }
 
-/// One line: the variable and the option, and what they take.
-fn complaint(error: &clap::Error) -> String {
-    let text = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
-        _ => None,
-    };
-    let option = text(ContextKind::InvalidArg).filter(|_| error.kind() != ErrorKind::UnknownArgument);
-    let Some(option) = option else {
-        let rendered = error.render().to_string();
-        return rendered.lines().next().unwrap_or_default().to_owned();
-    };
-    let long = option.split_whitespace().next().unwrap_or_default().trim_start_matches("--").to_owned();
-    let command = Cli::command();
-    let known = command.get_subcommands().flat_map(clap::Command::get_arguments).chain(command.get_arguments());
-    let known = known.into_iter().find(|arg| arg.get_long() == Some(long.as_str()));
-    let variable = known.and_then(|arg| arg.get_env()).and_then(|name| name.to_str()).map(str::to_owned);
-    let name = variable.map_or_else(|| format!("--{long}"), |variable| format!("{variable} (--{long})"));
-    let takes = std::error::Error::source(error)
-        .map(ToString::to_string)
-        .or_else(|| known.and_then(|arg| arg.get_help()).map(|help| format!("takes {help}")));
-    let takes = takes.unwrap_or_else(|| "has a bad value".to_owned());
-    match error.kind() {
-        ErrorKind::MissingRequiredArgument => {
-            format!("error: {name} is required: {}", takes.trim_start_matches("takes "))
-        }
-        _ => format!("error: {name} {takes}"),
-    }
-}
-
 pub(crate) fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone {
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
@@ -380,7 +366,7 @@ fn stock_factor(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| format!("takes a number from 0 to 1000, not {text:?}"))
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("takes an address with a port, such as 127.0.0.1:8080, not {text:?}"))
 }
 
@@ -428,6 +414,8 @@ pub(crate) fn bearer(text: &str) -> Result<Secret, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     fn complaint_about(args: &[&str]) -> String {

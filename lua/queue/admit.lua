@@ -23,39 +23,39 @@ end
 -- still coming back. One whose users are still being moved comes before the next.
 local function is_collecting(now, terms)
   if terms.draw == 0 then return false end
-  local at = call('HMGET', state, 'closed', 'calm', 'draw')
+  local at = redis.call('HMGET', state, 'closed', 'calm', 'draw')
   if tonumber(at[1] or 0) >= terms.draw or (now >= terms.opens_at and now >= tonumber(at[2])) then return false end
-  return tonumber(at[3] or 0) == terms.draw or call('ZCARD', early) == 0
+  return tonumber(at[3] or 0) == terms.draw or redis.call('ZCARD', early) == 0
 end
 
 -- Where the draw's entries are counted from.
 local function base_of(draw)
-  local at = call('HMGET', state, 'draw', 'base', 'places')
+  local at = redis.call('HMGET', state, 'draw', 'base', 'places')
   if tonumber(at[1] or 0) == draw then return tonumber(at[2]) end
-  call('HSET', state, 'draw', draw, 'base', at[3])
+  redis.call('HSET', state, 'draw', draw, 'base', at[3])
   return tonumber(at[3])
 end
 
 -- Entry numbers are places counted from the draw's base, so that a signed place tells its entry number. Who comes back
 -- after a loss takes a new one.
 local function come_early(user, number, terms)
-  call('ZADD', early, string.format('%.0f', number - base_of(terms.draw)), user)
+  redis.call('ZADD', early, string.format('%.0f', number - base_of(terms.draw)), user)
 end
 
 -- At the opening the number of entries is fixed, and as many orders are kept for them: who comes now comes behind.
 local function close_draw(now, terms)
   if terms.draw == 0 or is_collecting(now, terms) then return end
-  if tonumber(call('HGET', state, 'closed') or 0) >= terms.draw then return end
-  local former = tonumber(call('HGET', state, 'draw') or 0)
-  if former ~= terms.draw and call('ZCARD', early) > 0 then return end
+  if tonumber(redis.call('HGET', state, 'closed') or 0) >= terms.draw then return end
+  local former = tonumber(redis.call('HGET', state, 'draw') or 0)
+  if former ~= terms.draw and redis.call('ZCARD', early) > 0 then return end
   local base = base_of(terms.draw)
-  local first = tonumber(call('HGET', state, 'places'))
-  call('HSET', state, 'closed', terms.draw, 'entries', string.format('%.0f', first - base),
+  local first = tonumber(redis.call('HGET', state, 'places'))
+  redis.call('HSET', state, 'closed', terms.draw, 'entries', string.format('%.0f', first - base),
     'first', string.format('%.0f', first), 'places', string.format('%.0f', 2 * first - base))
 end
 
 local function end_lapsed(now, limit)
-  local lapsed = call('ZRANGEBYSCORE', active, '-inf', now, 'LIMIT', 0, limit)
+  local lapsed = redis.call('ZRANGEBYSCORE', active, '-inf', now, 'LIMIT', 0, limit)
   for _, user in ipairs(lapsed) do
     end_token(user, read_token(user), 'E', now)
   end
@@ -64,7 +64,7 @@ end
 
 local function refilled_level(now_us, rate)
   local full = rate * BUCKET_UNIT
-  local bucket = call('HMGET', state, 'level', 'refilled')
+  local bucket = redis.call('HMGET', state, 'level', 'refilled')
   if not bucket[1] then return full end
   local elapsed = math.max(0, math.min(now_us - tonumber(bucket[2]), 1000000))
   return math.min(full, tonumber(bucket[1]) + elapsed * rate)
@@ -72,7 +72,7 @@ end
 
 -- Lets in the first of those waiting, `heads`, but for those who have left. Returns how many were let in.
 local function let_in(heads, now, terms, report)
-  local records = call('HMGET', tokens, unpack(heads))
+  local records = redis.call('HMGET', tokens, unpack(heads))
   local expiry, since = string.format('%d', now + terms.active_ttl), string.format('%d', now)
   local expiries, changed = {}, {}
   for i, user in ipairs(heads) do
@@ -92,25 +92,25 @@ local function let_in(heads, now, terms, report)
   end
   local many = #changed / 2
   if many > 0 then
-    call('ZADD', active, unpack(expiries))
-    call('HSET', tokens, unpack(changed))
+    redis.call('ZADD', active, unpack(expiries))
+    redis.call('HSET', tokens, unpack(changed))
     -- Those who have left are out already, so these are the first.
-    local first, last = call('ZSCORE', waiting, changed[1]), call('ZSCORE', waiting, changed[#changed - 1])
+    local first, last = redis.call('ZSCORE', waiting, changed[1]), redis.call('ZSCORE', waiting, changed[#changed - 1])
     first_quit_waiting(many, tonumber(first), tonumber(last))
     report.admitted = math.max(report.admitted, tonumber(last))
-    call('HINCRBY', state, 'let_in', many)
+    redis.call('HINCRBY', state, 'let_in', many)
   end
   return many
 end
 
 -- How many may be let in now by all that bounds it but the bucket.
 local function room_for(now, terms)
-  if terms.paused == 1 or now < tonumber(call('HGET', state, 'calm')) then return 0 end
-  if call('ZCARD', early) > 0 or is_collecting(now, terms) then return 0 end
-  local trying = call('ZCARD', active)
+  if terms.paused == 1 or now < tonumber(redis.call('HGET', state, 'calm')) then return 0 end
+  if redis.call('ZCARD', early) > 0 or is_collecting(now, terms) then return 0 end
+  local trying = redis.call('ZCARD', active)
   local room = terms.cap - trying
   -- Who holds seats has what it came for; the others could each take one yet.
-  if terms.stock >= 0 then room = math.min(room, terms.stock - (trying - call('HLEN', holding))) end
+  if terms.stock >= 0 then room = math.min(room, terms.stock - (trying - redis.call('HLEN', holding))) end
   return room
 end
 
@@ -118,20 +118,20 @@ local function admit(now_us, terms)
   local now = math.floor(now_us / 1000)
   close_draw(now, terms)
   local report = {
-    expired = end_lapsed(now, terms.limit), abandoned = 0, waits = {}, admitted = tonumber(call('HGET', state, 'admitted'))
+    expired = end_lapsed(now, terms.limit), abandoned = 0, waits = {}, admitted = tonumber(redis.call('HGET', state, 'admitted'))
   }
   local level = refilled_level(now_us, terms.rate)
   local room = math.min(room_for(now, terms), math.floor(level / BUCKET_UNIT))
   local passed = 0
   while room > 0 and passed < terms.limit do
-    local heads = call('ZRANGE', waiting, 0, math.min(room, terms.limit - passed, 500) - 1)
+    local heads = redis.call('ZRANGE', waiting, 0, math.min(room, terms.limit - passed, 500) - 1)
     if #heads == 0 then break end
     local admitted = let_in(heads, now, terms, report)
     passed = passed + #heads
     room = room - admitted
     level = level - admitted * BUCKET_UNIT
   end
-  call('HSET', state, 'level', string.format('%.0f', level), 'refilled', string.format('%.0f', now_us),
+  redis.call('HSET', state, 'level', string.format('%.0f', level), 'refilled', string.format('%.0f', now_us),
     'admitted', string.format('%.0f', report.admitted))
   report.passed = passed
   report.more = passed >= terms.limit or report.expired >= terms.limit

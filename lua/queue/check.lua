@@ -14,15 +14,11 @@ return each(1, 4, function(user, place, keep, schedule)
   if word ~= 'ACTIVE' then return { word } end
   if tonumber(keep) > 0 then
     expires = math.max(expires, now + keep)
-    call('ZADD', active, string.format('%d', expires), user)
-    if call('HSETNX', holding, user, schedule) == 0 then
-      local schedules = call('HGET', holding, user)
-      if not lists(schedules, schedule) then call('HSET', holding, user, schedules .. ' ' .. schedule) end
+    redis.call('ZADD', active, string.format('%d', expires), user)
+    if redis.call('HSETNX', holding, user, schedule) == 0 then
+      local schedules = redis.call('HGET', holding, user)
+      if not lists(schedules, schedule) then redis.call('HSET', holding, user, schedules .. ' ' .. schedule) end
     end
   end
   return { word, expires - now }
-end, function(users)
-  ahead_in(tokens, users)
-  ahead_scores(active, users)
-  ahead_in(holding, users)
 end)

@@ -13,7 +13,7 @@ local now = clock_ms()
 return each(0, 6, function(user, place, done, held, left, only_if_held_in)
   local token = read_token(user)
   if not token or token.place ~= place or token.status ~= 'A' then return { 'GONE' } end
-  local schedules = call('HGET', holding, user) or ''
+  local schedules = redis.call('HGET', holding, user) or ''
   if only_if_held_in ~= '0' and not lists(schedules, only_if_held_in) then return { 'GONE' } end
   local open, unknown = {}, {}
   for schedule in string.gmatch(schedules, '%d+') do
@@ -26,11 +26,8 @@ return each(0, 6, function(user, place, done, held, left, only_if_held_in)
     end_token(user, token, 'C', now)
     return { 'COMPLETED' }
   end
-  call('HSET', holding, user, table.concat(open, ' '))
+  redis.call('HSET', holding, user, table.concat(open, ' '))
   if #unknown > 0 then return { 'HOLDING', table.concat(unknown, ' ') } end
-  call('ZADD', active, now + left, user)
+  redis.call('ZADD', active, now + left, user)
   return { 'KEPT' }
-end, function(users)
-  ahead_in(tokens, users)
-  ahead_in(holding, users)
 end)

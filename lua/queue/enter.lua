@@ -21,12 +21,12 @@ local function give_place(user, token)
   local abandoned = token and token.status == 'W' and 1 or 0
   if token then
     end_token(user, nil, 'E', now)
-    call('ZREM', ended, user)
+    redis.call('ZREM', ended, user)
   end
   -- Where entries are counted from is the place before this one.
   if collecting then base_of(terms.draw) end
-  token = { place = string.format('%d', call('HINCRBY', state, 'places', 1)), entered = now }
-  call('HSET', tokens, user, format_token('W', token, now))
+  token = { place = string.format('%d', redis.call('HINCRBY', state, 'places', 1)), entered = now }
+  redis.call('HSET', tokens, user, format_token('W', token, now))
   if collecting then come_early(user, tonumber(token.place), terms) else join_waiting(user, token.place) end
   return { user = user, place = token.place, issued = 1, expired = expired, abandoned = abandoned }
 end
@@ -34,25 +34,23 @@ end
 local entered = each(10, 1, function(user)
   local token = read_token(user)
   local waits = token and token.status == 'W' and not has_left(token.seen, now, terms.waiting_ttl)
-  local tries = token and token.status == 'A' and tonumber(call('ZSCORE', active, user) or 0) > now
+  local tries = token and token.status == 'A' and tonumber(redis.call('ZSCORE', active, user) or 0) > now
   if draining and not waits and not tries then return { 'CLOSING' } end
-  if waits then call('HSET', tokens, user, format_token('W', token, now)) end
+  if waits then redis.call('HSET', tokens, user, format_token('W', token, now)) end
   if waits or tries then return { user = user, place = token.place, tries = tries, issued = 0, expired = 0, abandoned = 0 } end
   return give_place(user, token)
-end, function(users)
-  ahead_in(tokens, users)
 end)
 
 -- As many more as have come with the first.
 terms.limit = terms.limit + #entered - 1
 local report = admit(now_us, terms)
-local some_early = call('ZCARD', early) > 0
+local some_early = redis.call('ZCARD', early) > 0
 local nobody = #report.waits == 0
 
 local function answer(it)
-  local entry = some_early and call('ZSCORE', early, it.user)
+  local entry = some_early and redis.call('ZSCORE', early, it.user)
   -- While nobody is let in, who did not try before waits.
-  local waits = entry or (not it.tries and (nobody or call('ZSCORE', waiting, it.user)))
+  local waits = entry or (not it.tries and (nobody or redis.call('ZSCORE', waiting, it.user)))
   local word = waits and 'WAITING' or 'ACTIVE'
   local told = report
   report = { expired = 0, abandoned = 0, waits = {} }

@@ -22,12 +22,9 @@
 -- An order at or below `before`, given back from a former Redis, has no bit.
 -- STATUS: W waiting, A active, C completed (it paid), E ended otherwise.
 
--- Scripts that take many calls at once do their commands otherwise (see each.lua).
-local call = redis.call
-
 local waiting, active, tokens, ended, holding, state, crowd, early = unpack(KEYS)
 local incarnation = ARGV[#ARGV]
-local opening = call('HMGET', state, 'incarnation', 'opened', 'before')
+local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before')
 local opened, before = tonumber(opening[2] or 0), tonumber(opening[3] or 0)
 
 local function is_open()
@@ -36,7 +33,7 @@ end
 
 -- Redis' own clock, the only one that counts, in microseconds.
 local function clock_us()
-  local time = call('TIME')
+  local time = redis.call('TIME')
   return time[1] * 1000000 + time[2]
 end
 
@@ -51,7 +48,7 @@ local function parse_token(record)
 end
 
 local function read_token(user)
-  return parse_token(call('HGET', tokens, user))
+  return parse_token(redis.call('HGET', tokens, user))
 end
 
 local function format_token(status, token, seen)
@@ -66,14 +63,14 @@ end
 -- Says in the crowd whether who has this order waits.
 local function mark(order, bit)
   local index = tonumber(order) - before - 1
-  if index >= 0 then call('SETBIT', crowd, string.format('%.0f', index), bit) end
+  if index >= 0 then redis.call('SETBIT', crowd, string.format('%.0f', index), bit) end
 end
 
 -- Takes a user out of those who wait, if it is among them.
 local function quit_waiting(user)
-  local order = call('ZSCORE', waiting, user)
+  local order = redis.call('ZSCORE', waiting, user)
   if not order then return false end
-  call('ZREM', waiting, user)
+  redis.call('ZREM', waiting, user)
   mark(order, 0)
   return true
 end
@@ -81,13 +78,13 @@ end
 -- Takes out the first of those who wait, so many, of whom these are the first's and the last's orders. Nobody waits before
 -- them, so all bits up to the last one's are cleared.
 local function first_quit_waiting(many, first, last)
-  call('ZREMRANGEBYRANK', waiting, 0, many - 1)
+  redis.call('ZREMRANGEBYRANK', waiting, 0, many - 1)
   local from, to = math.max(0, first - before - 1), last - before - 1
   if to < 0 then return end
   local byte = math.floor(to / 8)
   local whole = byte - math.floor(from / 8)
   if whole > 0 then
-    call('SETRANGE', crowd, string.format('%d', byte - whole), string.rep(string.char(0), whole))
+    redis.call('SETRANGE', crowd, string.format('%d', byte - whole), string.rep(string.char(0), whole))
   end
   local bits = {}
   for bit = byte * 8, to do
@@ -96,27 +93,27 @@ local function first_quit_waiting(many, first, last)
     bits[#bits + 1] = string.format('%d', bit)
     bits[#bits + 1] = '0'
   end
-  call('BITFIELD', crowd, unpack(bits))
+  redis.call('BITFIELD', crowd, unpack(bits))
 end
 
 -- Puts a user among those who wait, in its order, if it is not among them. This and those above are the only ways in and
 -- out, so that the crowd tells what the sorted set tells.
 local function join_waiting(user, order)
-  call('ZADD', waiting, order, user)
+  redis.call('ZADD', waiting, order, user)
   mark(order, 1)
 end
 
 -- Frees the place or slot of a user's token; its record stays a while, to say what became of it.
 local function end_token(user, token, status, now)
   if not token or token.status ~= 'A' then
-    if quit_waiting(user) then call('HINCRBY', state, 'left', 1) end
-    call('ZREM', early, user)
+    if quit_waiting(user) then redis.call('HINCRBY', state, 'left', 1) end
+    redis.call('ZREM', early, user)
   end
-  call('ZREM', active, user)
-  call('HDEL', holding, user)
+  redis.call('ZREM', active, user)
+  redis.call('HDEL', holding, user)
   if token then
-    call('HSET', tokens, user, format_token(status, token, token.seen))
-    call('ZADD', ended, now, user)
+    redis.call('HSET', tokens, user, format_token(status, token, token.seen))
+    redis.call('ZADD', ended, now, user)
   end
 end
 
@@ -130,7 +127,7 @@ end
 -- to claim it is not over, and its user has no other token that is active, that waits before it, or that came after it and
 -- has ended. A token that its user got since and still waits with gives way to the earlier one.
 local function unrecorded(place, token, now)
-  local at = call('HMGET', state, 'places', 'before', 'window')
+  local at = redis.call('HMGET', state, 'places', 'before', 'window')
   place = tonumber(place)
   if place > tonumber(at[1]) then return 'UNKNOWN' end
   local superseded = token and (token.status == 'A' or (token.status == 'W') ~= (tonumber(token.place) > place))
@@ -148,7 +145,7 @@ local function standing(user, place, now, waiting_ttl)
     return 'WAITING', nil, token
   end
   if token.status == 'A' then
-    local expires = tonumber(call('ZSCORE', active, user) or 0)
+    local expires = tonumber(redis.call('ZSCORE', active, user) or 0)
     if expires <= now then return 'EXPIRED', nil, token end
     return 'ACTIVE', expires, token
   end

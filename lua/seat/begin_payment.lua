@@ -9,7 +9,7 @@
 
 if not is_loaded() then return { 'MISSING' } end
 local now = clock_ms()
-local is_doubtful = now < tonumber(call('HGET', map, 'doubtful') or 0)
+local is_doubtful = now < tonumber(redis.call('HGET', map, 'doubtful') or 0)
 
 return each(0, 2, function(user, reservation)
   local hold = free_if_lapsed(reservation, now)
@@ -21,10 +21,8 @@ return each(0, 2, function(user, reservation)
   if hold.status ~= 'H' then return { 'LAPSED' } end
   hold.attempt = hold.attempt + 1
   write_hold(reservation, hold, 'P')
-  call('ZREM', lapses, reservation)
-  call('ZADD', paying, now, reservation)
+  redis.call('ZREM', lapses, reservation)
+  redis.call('ZADD', paying, now, reservation)
   set_seat(hold.position, 'P')
   return { 'BEGUN', hold.position, hold.attempt }
-end, function(_, reservations)
-  ahead_in(holds, reservations)
 end)

@@ -8,15 +8,15 @@
 --        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {YIELDED}, the seat is marked as sold
 --        | {GONE}, there was nothing to end, or it is not sold any more
 
-if call('EXISTS', seats) == 0 then return { 'MISSING' } end
+if redis.call('EXISTS', seats) == 0 then return { 'MISSING' } end
 local now = clock_ms()
 
 -- Sold is sold: a map that was built anew may know nothing of this hold, or have given the seat to another.
 local function sell(user, reservation, position, attempt, hold)
   if hold and hold.status == 'R' then return { 'GONE' } end
-  local holder = call('HGET', by_seat, position)
+  local holder = redis.call('HGET', by_seat, position)
   if holder == reservation and hold and hold.status == 'P' then
-    call('ZREM', paying, reservation)
+    redis.call('ZREM', paying, reservation)
     write_hold(reservation, hold, 'S')
     set_seat(position, 'S')
     return { 'SOLD', strike(user, reservation) }
@@ -25,7 +25,7 @@ local function sell(user, reservation, position, attempt, hold)
   if other then end_hold(holder, other, 'G', 'S', now) end
   hold = hold or { position = position, user = user, deadline = now, attempt = attempt }
   end_hold(reservation, hold, 'S', 'S', now)
-  call('HSET', by_seat, position, reservation)
+  redis.call('HSET', by_seat, position, reservation)
   set_seat(position, 'S')
   return { 'SOLD', count(list_of(user)) }
 end
@@ -36,8 +36,8 @@ return each(0, 5, function(user, reservation, position, attempt, outcome)
   if not hold or hold.status ~= 'P' or hold.attempt ~= tonumber(attempt) then return { 'GONE' } end
   if outcome == 'REFUSED' and hold.deadline > now then
     write_hold(reservation, hold, 'H')
-    call('ZREM', paying, reservation)
-    call('ZADD', lapses, hold.deadline, reservation)
+    redis.call('ZREM', paying, reservation)
+    redis.call('ZADD', lapses, hold.deadline, reservation)
     set_seat(hold.position, 'H')
     return { 'HELD' }
   end
@@ -47,8 +47,4 @@ return each(0, 5, function(user, reservation, position, attempt, outcome)
   end
   end_hold(reservation, hold, outcome == 'REFUSED' and 'L' or 'R', 'F', now)
   return { 'FREED' }
-end, function(users, reservations, positions)
-  ahead_in(holds, reservations)
-  ahead_in(by_seat, positions)
-  ahead_in(by_user, users)
 end)

@@ -10,21 +10,6 @@ local now = clock_ms()
 local deadline = string.format('%d', now + ttl)
 free_lapsed(now, limit)
 
--- What each has, which seats it wants, and whose they are.
-local function foresee(users, _, positions)
-  local reservations, taken = {}, {}
-  for _, list in ipairs(ahead_in(by_user, users)) do
-    for mine in string.gmatch(list or '', '%d+') do reservations[#reservations + 1] = mine end
-  end
-  for i, state in ipairs(ahead_bytes(seats, positions)) do
-    if state == 'H' or state == 'P' then taken[#taken + 1] = positions[i] end
-  end
-  for _, holder in ipairs(ahead_in(by_seat, taken)) do
-    if holder then reservations[#reservations + 1] = holder end
-  end
-  ahead_in(holds, reservations)
-end
-
 return each(3, 3, function(user, reservation, position)
   local list = list_of(user)
   for mine in string.gmatch(list, '%d+') do
@@ -32,10 +17,10 @@ return each(3, 3, function(user, reservation, position)
     if hold and hold.status == 'L' then list = list_of(user) end
   end
 
-  local state = call('GETRANGE', seats, position, position)
+  local state = redis.call('GETRANGE', seats, position, position)
   if state == '' then return { 'NO_SEAT' } end
   if state == 'H' or state == 'P' then
-    local holder = call('HGET', by_seat, position)
+    local holder = redis.call('HGET', by_seat, position)
     local hold = free_if_lapsed(holder, now)
     if hold and hold.status == 'L' then
       state = 'F'
@@ -48,9 +33,9 @@ return each(3, 3, function(user, reservation, position)
 
   local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }
   write_hold(reservation, hold, 'H')
-  call('ZADD', lapses, deadline, reservation)
-  call('HSET', by_seat, position, reservation)
-  call('HSET', by_user, user, list == '' and reservation or list .. ' ' .. reservation)
+  redis.call('ZADD', lapses, deadline, reservation)
+  redis.call('HSET', by_seat, position, reservation)
+  redis.call('HSET', by_user, user, list == '' and reservation or list .. ' ' .. reservation)
   set_seat(position, 'H')
   return { 'HELD', reservation, ttl }
-end, foresee)
+end)

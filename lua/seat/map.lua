@@ -16,25 +16,22 @@
 --   8 past     ZSET    reservation -> end, ms        whose record may be forgotten, and since when
 -- STATUS: H held, P being paid, S sold, L lapsed, G given up or refused, R refunded: never sold any more.
 
--- Scripts that take many calls at once do their commands otherwise (see each.lua).
-local call = redis.call
-
 local seats, map, holds, lapses, by_seat, by_user, paying, past = unpack(KEYS)
 
 -- Redis' own clock, the only one that counts.
 local function clock_ms()
-  local time = call('TIME')
+  local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
 local incarnation = ARGV[#ARGV]
 
 local function is_loaded()
-  return call('HGET', map, 'incarnation') == incarnation
+  return redis.call('HGET', map, 'incarnation') == incarnation
 end
 
 local function read_hold(reservation)
-  local record = call('HGET', holds, reservation)
+  local record = redis.call('HGET', holds, reservation)
   if not record then return nil end
   local status, position, user, deadline, attempt = string.match(record, '^(%u):(%d+):(%d+):(%d+):(%d+)$')
   return {
@@ -43,7 +40,7 @@ local function read_hold(reservation)
 end
 
 local function write_hold(reservation, hold, status)
-  call('HSET', holds, reservation,
+  redis.call('HSET', holds, reservation,
     string.format('%s:%s:%s:%d:%d', status, hold.position, hold.user, hold.deadline, hold.attempt))
 end
 
@@ -51,13 +48,13 @@ local is_counted = false
 
 -- A script's changes are seen all at once, so they count as one.
 local function set_seat(position, state)
-  call('SETRANGE', seats, position, state)
-  if not is_counted then call('HINCRBY', map, 'version', 1) end
+  redis.call('SETRANGE', seats, position, state)
+  if not is_counted then redis.call('HINCRBY', map, 'version', 1) end
   is_counted = true
 end
 
 local function list_of(user)
-  return call('HGET', by_user, user) or ''
+  return redis.call('HGET', by_user, user) or ''
 end
 
 local function count(list)
@@ -72,32 +69,32 @@ local function strike(user, reservation)
     if other ~= reservation then left[#left + 1] = other end
   end
   if #left == 0 then
-    call('HDEL', by_user, user)
+    redis.call('HDEL', by_user, user)
   else
-    call('HSET', by_user, user, table.concat(left, ' '))
+    redis.call('HSET', by_user, user, table.concat(left, ' '))
   end
   return #left
 end
 
 -- A hold's end: its seat turns to `state`, unless it has passed to another reservation; its record to `status`.
 local function end_hold(reservation, hold, status, state, now)
-  call('ZREM', lapses, reservation)
-  call('ZREM', paying, reservation)
+  redis.call('ZREM', lapses, reservation)
+  redis.call('ZREM', paying, reservation)
   strike(hold.user, reservation)
-  if call('HGET', by_seat, hold.position) == reservation then
-    call('HDEL', by_seat, hold.position)
+  if redis.call('HGET', by_seat, hold.position) == reservation then
+    redis.call('HDEL', by_seat, hold.position)
     set_seat(hold.position, state)
   end
   write_hold(reservation, hold, status)
-  if status ~= 'S' then call('ZADD', past, now, reservation) end
+  if status ~= 'S' then redis.call('ZADD', past, now, reservation) end
 end
 
 -- Frees seats whose hold's time is over, at most `limit`.
 local function free_lapsed(now, limit)
-  local lapsed = call('ZRANGEBYSCORE', lapses, '-inf', now, 'LIMIT', 0, limit)
+  local lapsed = redis.call('ZRANGEBYSCORE', lapses, '-inf', now, 'LIMIT', 0, limit)
   for _, reservation in ipairs(lapsed) do
     local hold = read_hold(reservation)
-    if hold then end_hold(reservation, hold, 'L', 'F', now) else call('ZREM', lapses, reservation) end
+    if hold then end_hold(reservation, hold, 'L', 'F', now) else redis.call('ZREM', lapses, reservation) end
   end
   return #lapsed
 end

@@ -3,8 +3,8 @@
 -- KEYS: the schedule's (see map.lua)
 -- ARGV: 1 limit  2 age from which a payment is suspicious, ms  3 how long an ended record is kept, ms
 -- Returns: {MISSING}, nothing to do
---        | {SWEPT, freed, holds live, reservation, user, position and attempt of each suspicious
---          payment...}
+--        | {SWEPT, freed, holds live, age of the oldest payment under way in ms (0: none is), reservation, user, position
+--          and attempt of each suspicious payment...}
 
 if not is_loaded() then return { 'MISSING' } end
 local limit, suspicious, retention = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -14,7 +14,9 @@ for _, reservation in ipairs(redis.call('ZRANGEBYSCORE', past, '-inf', now - ret
   redis.call('HDEL', holds, reservation)
   redis.call('ZREM', past, reservation)
 end
-local reply = { 'SWEPT', freed, redis.call('ZCARD', lapses) + redis.call('ZCARD', paying) }
+local oldest = redis.call('ZRANGE', paying, 0, 0, 'WITHSCORES')[2]
+local age = oldest and math.max(0, now - tonumber(oldest)) or 0
+local reply = { 'SWEPT', freed, redis.call('ZCARD', lapses) + redis.call('ZCARD', paying), age }
 for _, reservation in ipairs(redis.call('ZRANGEBYSCORE', paying, '-inf', now - suspicious, 'LIMIT', 0, limit)) do
   local hold = read_hold(reservation)
   reply[#reply + 1] = reservation

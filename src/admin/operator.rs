@@ -8,10 +8,10 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 
-use crate::http::{ApiError, ErrorCode, single_header};
+use crate::http::{ApiError, ErrorCode};
 use crate::settings::{Secret, bearer};
 
 /// What the key of `ONSALE_ADMIN_TOKEN` is called.
@@ -87,7 +87,7 @@ impl Operators {
     fn check(&self, headers: &HeaderMap) -> Result<Operator, ApiError> {
         let message = "Send the header Authorization: Bearer, with an operator's token.";
         let missing = || ApiError::new(ErrorCode::InvalidToken, message);
-        let shown = shown(headers).ok_or_else(missing)?;
+        let shown = crate::http::bearer(headers).ok_or_else(missing)?;
         if let Some(operator) = self.named(shown) {
             return Ok(operator);
         }
@@ -106,12 +106,6 @@ impl std::fmt::Debug for Operators {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list().entries(self.keys.iter().map(|(name, _)| name)).finish()
     }
-}
-
-/// What `Authorization: Bearer` shows; the scheme's name is case-insensitive (RFC 9110).
-fn shown(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, shown) = single_header(headers, &AUTHORIZATION)?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| shown.trim_start_matches(' '))
 }
 
 /// Stands before every operators' call, of whatever method, so that none can be forgotten.
@@ -146,6 +140,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
 
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
+
     use super::*;
 
     const ANN: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";

@@ -8,10 +8,12 @@ mod books;
 mod finding;
 mod maps;
 mod queues;
+mod textfile;
 
 use std::sync::Arc;
 
 pub use finding::{Breach, Finding};
+pub use textfile::write_metrics;
 
 use crate::concert::Concerts;
 use crate::postgres::{self, Postgres};

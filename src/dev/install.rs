@@ -1,4 +1,4 @@
-//! Installing Redis, Postgres, libfaketime, nginx and Node with the machine's own package manager.
+//! Installing Redis, Postgres, libfaketime, nginx, Node and Prometheus with the machine's own package manager.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -32,6 +32,8 @@ struct Manager {
     nginx: &'static str,
     /// The package with Node.
     node: &'static str,
+    /// The package with Prometheus and promtool.
+    prometheus: &'static str,
     /// Whether it must be run as root.
     as_root: bool,
 }
@@ -46,6 +48,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "nodejs",
+        prometheus: "prometheus",
         as_root: true,
     },
     Manager {
@@ -57,6 +60,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "nodejs",
+        prometheus: "golang-github-prometheus",
         as_root: true,
     },
     Manager {
@@ -68,6 +72,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "nodejs",
+        prometheus: "prometheus",
         as_root: true,
     },
     Manager {
@@ -79,6 +84,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "node",
+        prometheus: "prometheus",
         as_root: false,
     },
 ];
@@ -134,6 +140,16 @@ pub(super) async fn install_nginx(machine: &Machine, allowed: Install) -> Result
 pub(super) async fn install_node(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
     let node = Extra { name: "Node (node)", package: |manager| manager.node, find: |machine| machine.node() };
     install_extra(machine, allowed, &node).await
+}
+
+/// Likewise for Prometheus alone.
+pub(super) async fn install_prometheus(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
+    let prometheus = Extra {
+        name: "Prometheus (prometheus and promtool)",
+        package: |manager| manager.prometheus,
+        find: |machine| machine.prometheus(),
+    };
+    install_extra(machine, allowed, &prometheus).await
 }
 
 async fn install_extra(machine: &Machine, allowed: Install, extra: &Extra) -> Result<PathBuf, DevError> {
@@ -259,7 +275,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::{Install, Machine, install, install_faketime, install_nginx, install_node};
+    use super::{Install, Machine, install, install_faketime, install_nginx, install_node, install_prometheus};
 
     type Outcome = Result<(), Box<dyn Error>>;
 
@@ -284,6 +300,7 @@ postgresql*) put {root}/usr/bin/initdb; put {root}/usr/bin/postgres ;;
 libfaketime) put {root}/usr/lib64/faketime/libfaketimeMT.so.1 ;;
 nginx) put {root}/usr/sbin/nginx ;;
 node*) put {root}/usr/bin/node ;;
+*prometheus) put {root}/usr/bin/prometheus; put {root}/usr/bin/promtool ;;
 esac
 exit 1
 "#,
@@ -407,6 +424,19 @@ exit 1
         let program = install_node(&machine, Install::Allowed).await?;
         assert_eq!(program, root.path().join("usr/bin/node"));
         assert_eq!(calls(root.path()), "dnf install -y nodejs\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn so_is_prometheus() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "dnf")?;
+        let forbidden = install_prometheus(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        assert!(forbidden.contains("promtool") && forbidden.ends_with("sudo dnf install -y golang-github-prometheus"));
+        let program = install_prometheus(&machine, Install::Allowed).await?;
+        assert_eq!(program, root.path().join("usr/bin/prometheus"));
+        assert_eq!(calls(root.path()), "dnf install -y golang-github-prometheus\n");
         Ok(())
     }
 }

@@ -71,6 +71,25 @@ pub async fn node(install: Install) -> Result<PathBuf, DevError> {
     }
 }
 
+/// Prometheus and its tool, of the same folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prometheus {
+    /// The server.
+    pub server: PathBuf,
+    /// `promtool`, which checks and tries out its rules.
+    pub promtool: PathBuf,
+}
+
+/// Finds Prometheus, which reads the metrics in the tests, and installs it where it is missing if that is allowed.
+pub async fn prometheus(install: Install) -> Result<Prometheus, DevError> {
+    let machine = Machine::here();
+    let server = match machine.prometheus() {
+        Some(program) => program,
+        None => install::install_prometheus(&machine, install).await?,
+    };
+    Ok(Prometheus { promtool: server.with_file_name("promtool"), server })
+}
+
 /// Whether missing programs may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Install {
@@ -162,6 +181,11 @@ impl Machine {
     /// Node, under its own name or Debian's former one.
     pub(super) fn node(&self) -> Option<PathBuf> {
         self.find("node").or_else(|| self.find("nodejs"))
+    }
+
+    /// Prometheus, if its tool is beside it.
+    pub(super) fn prometheus(&self) -> Option<PathBuf> {
+        self.find("prometheus").filter(|server| is_executable(&server.with_file_name("promtool")))
     }
 
     /// A program of any kind.

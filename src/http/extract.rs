@@ -12,6 +12,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use super::{ApiError, ErrorCode, RateLimits};
+use crate::identity::Identity;
 use crate::ids::{Id, UserId};
 
 /// How long a body may take to arrive; it is small.
@@ -20,8 +21,6 @@ const BODY_PATIENCE: Duration = Duration::from_millis(1200);
 /// The largest body, in bytes, but for calls that say otherwise.
 pub const BODY_LIMIT: usize = 16 * 1024;
 
-static USER_ID: HeaderName = HeaderName::from_static("userid");
-
 /// The one value of a header; none if it is missing, repeated or not plain ASCII.
 pub(crate) fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
@@ -29,20 +28,19 @@ pub(crate) fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Op
     if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
-/// The user of the `userId` header, within its rate limit.
+/// The user who asks, as far as the identity in force can tell, within its rate limit.
 #[derive(Debug, Clone, Copy)]
 pub struct User(pub UserId);
 
 impl<S: Send + Sync> FromRequestParts<S> for User
 where
+    &'static Identity: FromRef<S>,
     &'static RateLimits: FromRef<S>,
 {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let user = single_header(&parts.headers, &USER_ID).and_then(|value| value.parse().ok()).ok_or_else(|| {
-            ApiError::new(ErrorCode::UserRequired, "Send the header userId: a positive whole number.")
-        })?;
+        let user = <&'static Identity>::from_ref(state).user(&parts.headers)?;
         <&'static RateLimits>::from_ref(state).admit(user, &parts.method)?;
         Ok(Self(user))
     }

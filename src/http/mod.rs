@@ -1,6 +1,7 @@
 //! What every call has in common: the envelope, the errors, the extractors, the layers around the router. Knows nothing
 //! of concerts.
 
+mod bearer;
 mod call;
 mod envelope;
 mod error;
@@ -14,6 +15,7 @@ mod rendered;
 mod span;
 mod tally;
 
+pub(crate) use bearer::bearer;
 pub use call::{CallFields, with_call};
 pub use envelope::{Success, success_around, success_body};
 pub use error::{ApiError, ErrorCode};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{Paid, Past, PayError, Payments, RefundError, Refunded};
 use crate::http::{ApiError, ErrorCode, IdPath, Json, Page, RateLimits, Success, User, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
+use crate::identity::Identity;
 use crate::ids::{self, ConcertId, PaymentId, ReservationId, ScheduleId, SeatId};
 use crate::money::Won;
 use crate::queue::{Presented, Queues};
@@ -24,6 +25,7 @@ pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     &'static Idempotency: FromRef<S>,
+    &'static Identity: FromRef<S>,
     &'static Payments: FromRef<S>,
     &'static Queues: FromRef<S>,
     &'static RateLimits: FromRef<S>,

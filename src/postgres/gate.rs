@@ -9,7 +9,10 @@ tokio::task_local! {
 
 /// Counts the statements under way.
 #[derive(Debug)]
-pub(super) struct Gate(Semaphore);
+pub(super) struct Gate {
+    free: Semaphore,
+    places: u32,
+}
 
 /// Held while a statement is under way.
 #[derive(Debug)]
@@ -17,7 +20,12 @@ pub(super) struct Place<'a>(#[expect(dead_code, reason = "given back when droppe
 
 impl Gate {
     pub(super) fn new(places: u32) -> Self {
-        Self(Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS)))
+        Self { free: Semaphore::new(usize::try_from(places).unwrap_or(Semaphore::MAX_PERMITS)), places }
+    }
+
+    /// How many statements are under way, without the jobs'.
+    pub(super) fn under_way(&self) -> u32 {
+        self.places.saturating_sub(u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX))
     }
 
     /// A place, or none if there are too many already.
@@ -25,7 +33,7 @@ impl Gate {
         if PASSES.try_with(|()| ()).is_ok() {
             return Some(Place(None));
         }
-        let permit = self.0.try_acquire().ok();
+        let permit = self.free.try_acquire().ok();
         if permit.is_none() {
             metrics::counter!("postgres_refused_total").increment(1);
         }

@@ -64,6 +64,21 @@ impl std::fmt::Debug for PostgresSettings {
     }
 }
 
+/// How much of what may be asked of Postgres is asked now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InUse {
+    /// Connections that a statement or a transaction has.
+    pub used: u32,
+    /// Connections that wait for one.
+    pub idle: u32,
+    /// Connections that there may be.
+    pub most: u32,
+    /// Statements under way, those that wait for a connection included, and the jobs' not.
+    pub statements: u32,
+    /// Statements that may be under way; more are refused.
+    pub most_statements: u32,
+}
+
 /// Why the start was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -177,6 +192,20 @@ impl Postgres {
     pub fn sets(&self) -> Bounds {
         let waiting = usize::try_from(self.places).unwrap_or(usize::MAX).saturating_mul(SET);
         Bounds { lanes: LANES, size: SET, waiting, patience: self.timeout }
+    }
+
+    /// How much is in use now.
+    #[must_use]
+    pub fn in_use(&self) -> InUse {
+        let pool = self.pool();
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        InUse {
+            used: pool.size().saturating_sub(idle),
+            idle,
+            most: pool.options().get_max_connections(),
+            statements: self.gate.under_way(),
+            most_statements: self.places,
+        }
     }
 
     /// A connection that all of this program's statements leave alone, in a transaction that sees one instant, changes

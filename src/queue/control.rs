@@ -1,6 +1,8 @@
 //! What operators do to queues, and the SQL for it. Settings are changed under the row's lock, so that of several changes
 //! at once none is lost, and what was there before is known.
 
+use std::time::Instant;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -76,12 +78,14 @@ pub struct Figures {
     /// How many have been let in or have left, since Redis last lost the queue: the place that was last let in, counted
     /// from then.
     pub admitted: u64,
+    /// When that was.
+    pub(super) seen: Instant,
 }
 
 impl Figures {
     /// `place` is the greatest that was let in.
     pub(super) fn new(waiting: u32, active: u32, place: u64) -> Self {
-        Self { waiting, active, admitted: place % PLACES_A_EPOCH }
+        Self { waiting, active, admitted: place % PLACES_A_EPOCH, seen: Instant::now() }
     }
 }
 

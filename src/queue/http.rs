@@ -12,6 +12,7 @@ use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
 use super::{EnterError, Facts, Queues, Rank};
 use crate::http::{ApiError, ErrorCode, EventStream, Form, RateLimits, Success, User};
+use crate::identity::Identity;
 use crate::ids::ConcertId;
 use crate::veiled::Veiled;
 
@@ -25,6 +26,7 @@ static DRAW_PLACE: HeaderName = HeaderName::from_static("draw-place");
 pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
+    &'static Identity: FromRef<S>,
     &'static Queues: FromRef<S>,
     &'static RateLimits: FromRef<S>,
 {

@@ -58,7 +58,7 @@ impl Queues {
         let rate = (!settings.paused).then_some(settings.admit_per_second);
         let opens_in = settings.opens_at.map(|at| at - Utc::now()).and_then(|left| left.to_std().ok());
         let outlook = Outlook { measured, rate, opens_in: opens_in.unwrap_or_default() };
-        About { outlook, sold_out: glimpse.is_sold_out() }
+        About { outlook, sold_out: glimpse.sold_out.is_so() }
     }
 
     /// Tells Redis whom this instance has seen, as far as it has to know by now.

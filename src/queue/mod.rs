@@ -20,6 +20,7 @@ mod opening;
 mod pass;
 mod promote;
 mod records;
+mod sample;
 mod sightings;
 mod snapshot;
 mod stock;
@@ -44,6 +45,7 @@ pub use draw::{Draw, Facts, Permutation, UnprovenError};
 pub use http::router;
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
+pub use sample::QueueGauges;
 pub use token::{Claim, Signer};
 
 use crate::http::MAX_STREAMS;
@@ -119,6 +121,7 @@ impl Queues {
         defaults: QueueSettings,
     ) -> Result<Self, StoreError> {
         let directory = records::directory(&postgres, redis.keys(), &defaults).await?;
+        sample::count_from_zero(&directory);
         Ok(Self {
             redis,
             postgres,
@@ -162,6 +165,7 @@ impl Queues {
 
     async fn read_again(&self) -> Result<(), StoreError> {
         let directory = records::directory(&self.postgres, self.redis.keys(), &self.defaults).await?;
+        sample::count_from_zero(&directory);
         self.directory.store(Arc::new(directory));
         Ok(())
     }

@@ -42,9 +42,6 @@ impl Queues {
         if step.progress.waiting > 0 {
             glimpse.waited.note();
         }
-        let name = queue.name.clone();
-        metrics::gauge!("queue_waiting", "queue" => name.clone()).set(f64::from(step.progress.waiting));
-        metrics::gauge!("queue_active", "queue" => name).set(f64::from(step.active));
         Ok(step.more)
     }
 

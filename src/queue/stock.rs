@@ -2,13 +2,12 @@
 //! so. It asks the seats; they know nothing of queues.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 
 use super::directory::Queue;
-use super::last::Last;
-use super::snapshot::Glimpse;
 use super::{QueueId, Queues};
 use crate::store_error::StoreError;
 
@@ -28,13 +27,18 @@ struct Stock {
 /// Whether a queue was sold out when it was last looked.
 #[derive(Debug, Default)]
 pub(super) struct SoldOut {
-    looked: Last,
-    sold_out: AtomicBool,
+    is_so: AtomicBool,
+    seen: Mutex<Option<(Instant, Stock)>>,
 }
 
-impl Glimpse {
-    pub(super) fn is_sold_out(&self) -> bool {
-        self.sold_out.sold_out.load(Ordering::Relaxed)
+impl SoldOut {
+    pub(super) fn is_so(&self) -> bool {
+        self.is_so.load(Ordering::Relaxed)
+    }
+
+    fn seen(&self, within: Duration) -> Option<Stock> {
+        let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.filter(|(at, _)| at.elapsed() <= within).map(|(_, stock)| stock)
     }
 }
 
@@ -53,14 +57,20 @@ impl Queues {
     /// Whether every seat of all that the queue sells is sold, as it was a moment ago.
     #[must_use]
     pub fn sold_out(&self, queue: &Queue) -> bool {
-        self.glimpse(queue.id).is_sold_out()
+        self.glimpse(queue.id).sold_out.is_so()
+    }
+
+    /// How many of its seats are free and how many unsold, if it sells any and that was looked at lately.
+    pub(super) fn seats_left(&self, queue: &Queue, within: Duration) -> Option<(usize, usize)> {
+        let stock = self.glimpse(queue.id).sold_out.seen(within)?;
+        (stock.schedules > 0).then_some((stock.free, stock.unsold))
     }
 
     /// Looks whether the queue is sold out: at each call if it is tied to its stock, else once a second while somebody waits.
     pub(super) async fn look_at_stock(&self, queue: &Queue) -> Result<(), StoreError> {
         let tied = queue.settings.stock_factor > 0.0;
         let waits = self.progress.get(&queue.id).is_some_and(|progress| progress.waiting > 0);
-        let lately = self.glimpse(queue.id).sold_out.looked.is_within(LOOK_EVERY);
+        let lately = self.glimpse(queue.id).sold_out.seen(LOOK_EVERY).is_some();
         if tied || (waits && !lately) {
             let stock = self.stock(queue).await?;
             self.learn_stock(queue.id, stock);
@@ -69,10 +79,9 @@ impl Queues {
     }
 
     fn learn_stock(&self, queue: QueueId, stock: Stock) {
-        let sold_out = stock.schedules > 0 && stock.unsold == 0;
-        let glimpse = self.glimpse(queue);
-        glimpse.sold_out.sold_out.store(sold_out, Ordering::Relaxed);
-        glimpse.sold_out.looked.note();
+        let known = &self.glimpse(queue).sold_out;
+        known.is_so.store(stock.schedules > 0 && stock.unsold == 0, Ordering::Relaxed);
+        *known.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), stock));
     }
 
     async fn stock(&self, queue: &Queue) -> Result<Stock, StoreError> {
@@ -95,7 +104,7 @@ impl Queues {
     clippy::cast_sign_loss,
     reason = "small numbers"
 )]
-fn room(factor: f64, free: usize) -> u64 {
+pub(super) fn room(factor: f64, free: usize) -> u64 {
     ((factor * free as f64).floor() as u64).max(u64::from(free > 0))
 }
 

@@ -1,7 +1,7 @@
 //! Every key in Redis. Each begins with the prefix, then a hash tag, `{queue:…}` or `{schedule:…}`, so that all the keys
 //! of a script are in one slot of a cluster. What each holds is said at the top of `lua/queue/token.lua` and
-//! `lua/seat/map.lua`, in the same order. All are written by scripts only. None has a time to live: what ends is removed
-//! by the scripts' own bounded sweeps.
+//! `lua/seat/map.lua`, in the same order. All are written by scripts only. None has a time to live, but for the sampler's
+//! lease (`lua/sample/lease.lua`): what ends is removed by the scripts' own bounded sweeps.
 
 use std::fmt;
 
@@ -22,6 +22,10 @@ pub struct QueueKeys(pub(super) [String; 8]);
 #[derive(Debug, Clone)]
 pub struct ScheduleKeys(pub(super) [String; 8]);
 
+/// The sampler's key: lease.
+#[derive(Debug, Clone)]
+pub struct SamplerKeys([String; 1]);
+
 impl Keys {
     pub(super) fn new(prefix: &str) -> Self {
         Self { prefix: prefix.to_owned() }
@@ -41,12 +45,24 @@ impl Keys {
         ScheduleKeys(parts.map(|part| self.name(format_args!("schedule:{id}"), part)))
     }
 
+    /// The key of the instance that measures the shop.
+    #[must_use]
+    pub fn sampler(&self) -> SamplerKeys {
+        SamplerKeys([self.name(format_args!("sampler"), "lease")])
+    }
+
     fn name(&self, tag: fmt::Arguments<'_>, part: &str) -> String {
         format!("{}:{{{tag}}}:{part}", self.prefix)
     }
 }
 
 impl AsRef<[String]> for QueueKeys {
+    fn as_ref(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl AsRef<[String]> for SamplerKeys {
     fn as_ref(&self) -> &[String] {
         &self.0
     }

@@ -11,6 +11,6 @@ mod script;
 
 pub use connection::{ConnectError, Redis, RedisSettings};
 pub use gathered::{Arg, Args, Gathered};
-pub use keys::{Keys, QueueKeys, ScheduleKeys};
+pub use keys::{Keys, QueueKeys, SamplerKeys, ScheduleKeys};
 pub use reply::Reply;
 pub use script::{Call, EACH, Script, millis};

@@ -191,6 +191,8 @@ pub struct Sweep {
     pub freed: u32,
     /// Holds that live, those being paid included.
     pub live: u32,
+    /// For how long the oldest payment has been under way; nothing if none is.
+    pub oldest_payment: Duration,
     /// For the reconciler.
     pub suspicious: Vec<Attempt>,
 }

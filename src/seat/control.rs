@@ -1,6 +1,7 @@
 //! What operators ask of the seats, and the SQL for it: making a schedule's, all at once, and how many are in which state.
 
-use std::sync::atomic::Ordering;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
@@ -9,6 +10,15 @@ use super::{Seats, store};
 use crate::ids::ScheduleId;
 use crate::postgres::Postgres;
 use crate::store_error::StoreError;
+
+/// What a sweep of all maps saw.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HoldGauges {
+    /// Holds that live, those being paid included.
+    pub live: u32,
+    /// For how long the oldest payment has been under way; nothing if none is.
+    pub oldest_payment: Duration,
+}
 
 /// A seat to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,12 +91,19 @@ impl Seats {
     /// Holds that live, those being paid included, as the last sweep of all maps saw it.
     #[must_use]
     pub fn holds_live(&self) -> u32 {
-        self.holds_live.load(Ordering::Relaxed)
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner).map_or(0, |(_, holds)| holds.live)
     }
 
-    /// What a sweep of all maps saw.
-    pub fn saw_holds_live(&self, live: u32) {
-        self.holds_live.store(live, Ordering::Relaxed);
+    /// What a sweep of all maps has just seen.
+    pub fn saw_holds(&self, holds: HoldGauges) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), holds));
+    }
+
+    /// What the last sweep of all maps saw, if it was no longer ago than that.
+    #[must_use]
+    pub fn gauges(&self, within: Duration) -> Option<HoldGauges> {
+        let swept = *self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        swept.filter(|(at, _)| at.elapsed() <= within).map(|(_, holds)| holds)
     }
 
     /// The seats of a schedule in order of position, with all that is printed on a ticket.

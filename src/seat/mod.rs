@@ -15,14 +15,13 @@ mod render;
 mod settle;
 mod store;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Outcome, Released, Sweep};
 pub use audit::MapAudit;
 pub use board::{FreeList, SeatMap};
-pub use control::{Counts, NewSeat, PlannedSeat, create};
+pub use control::{Counts, HoldGauges, NewSeat, PlannedSeat, create};
 pub use http::router;
 pub use plan::{Plan, Seat};
 pub use render::{render_free, render_map};
@@ -56,8 +55,8 @@ pub struct Seats {
     postgres: Postgres,
     boards: Shelf<ScheduleId, Board>,
     hub: Hub,
-    /// Holds that lived when all maps were last swept.
-    holds_live: AtomicU32,
+    /// What was seen when all maps were last swept.
+    swept: Mutex<Option<(Instant, HoldGauges)>>,
 }
 
 /// How a hold is to be taken.
@@ -93,8 +92,8 @@ impl Seats {
     /// Asks nobody yet: plans and maps are read at their first use.
     #[must_use]
     pub fn new(redis: Redis, postgres: Postgres) -> Self {
-        let (boards, hub, holds_live) = (Shelf::default(), Hub::new(MAX_STREAMS), AtomicU32::new(0));
-        Self { redis, postgres, boards, hub, holds_live }
+        let (boards, hub, swept) = (Shelf::default(), Hub::new(MAX_STREAMS), Mutex::new(None));
+        Self { redis, postgres, boards, hub, swept }
     }
 
     /// With at most so many streams of events at a time.

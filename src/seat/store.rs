@@ -326,12 +326,13 @@ pub(super) async fn sweep(
         return Err(reply.unexpected(&word));
     }
     let (freed, live) = (reply.take()?, reply.take()?);
+    let oldest_payment = Duration::from_millis(reply.take()?);
     let rest: Vec<String> = reply.rest()?;
     let suspicious = rest.chunks_exact(4).filter_map(|found| {
         let (reservation, user) = (found[0].parse().ok()?, found[1].parse().ok()?);
         Some(Attempt { reservation, user, position: found[2].parse().ok()?, number: found[3].parse().ok()? })
     });
-    Ok(Some(Sweep { freed, live, suspicious: suspicious.collect() }))
+    Ok(Some(Sweep { freed, live, oldest_payment, suspicious: suspicious.collect() }))
 }
 
 /// The seats of a schedule, in order of position.

@@ -1,4 +1,8 @@
-//! Metrics: what a process counts, in Prometheus' text. Names, helps and buckets are all here; labels are bounded.
+//! Metrics: what a process counts, in Prometheus' text, on a listener of their own. Names and helps are in `names.rs`, buckets
+//! here; labels are bounded.
+//!
+//! Gauges are set when they are asked for, and one that is not set again is not shown: what an instance no longer measures
+//! must not go on looking like the truth.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -6,9 +10,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use metrics::{describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_util::MetricKindMask;
 use tokio::net::TcpListener;
+
+use super::{names, process};
 
 /// Seconds, from a tenth of a millisecond to the longest that a request may take, and beyond.
 const CALL_BUCKETS: [f64; 14] =
@@ -19,6 +26,9 @@ const WAIT_BUCKETS: [f64; 13] = [0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 30
 
 /// Requests that were done together.
 const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// For how long a gauge that is not set again is shown: no longer than two who ask at once may be apart.
+const GAUGES_STAY: Duration = Duration::from_secs(1);
 
 /// The metrics could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -43,21 +53,34 @@ pub fn install_metrics() -> Result<PrometheusHandle, MetricsError> {
         .set_buckets_for_metric(Matcher::Full("queue_estimate_error_seconds".to_owned()), &WAIT_BUCKETS)?
         .set_buckets_for_metric(Matcher::Full("batch_size".to_owned()), &BATCH_BUCKETS)?
         .set_buckets(&CALL_BUCKETS)?
+        .idle_timeout(MetricKindMask::GAUGE, Some(GAUGES_STAY))
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Taken)?;
-    describe();
-    gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    process::begin();
+    names::describe();
+    names::count_from_zero();
     *installed = Some(handle.clone());
     Ok(handle)
 }
 
-/// Serves `GET /metrics`, and keeps the histograms' memory bounded, until it is dropped.
-pub async fn serve_metrics(listener: TcpListener, handle: PrometheusHandle) -> io::Result<()> {
-    let render = handle.clone();
+/// Serves `GET /metrics`, and keeps the histograms' memory bounded, until it is dropped. `tell` sets the gauges, each time
+/// that somebody asks.
+pub async fn serve_metrics(
+    listener: TcpListener,
+    handle: PrometheusHandle,
+    tell: impl Fn() + Clone + Send + Sync + 'static,
+) -> io::Result<()> {
+    let recorded = handle.clone();
     let router = Router::new().route(
         "/metrics",
-        get(async move || ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], render.render())),
+        get(async move || {
+            let process = tokio::task::spawn_blocking(process::read).await.unwrap_or_default();
+            gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            tell();
+            let text = recorded.render() + &process;
+            ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text)
+        }),
     );
     let upkeep = async {
         // What was recorded since is gone through in one go, which must not take long.
@@ -71,35 +94,4 @@ pub async fn serve_metrics(listener: TcpListener, handle: PrometheusHandle) -> i
         served = async { axum::serve(listener, router).await } => served,
         () = upkeep => Ok(()),
     }
-}
-
-fn describe() {
-    describe_gauge!("build_info", "1, with the version as a label.");
-    describe_counter!("http_requests_total", "Requests answered, by method, route template and status.");
-    describe_histogram!("http_request_duration_seconds", "From a request's head to its answer.");
-    describe_gauge!("queue_waiting", "Tokens waiting.");
-    describe_gauge!("queue_active", "Tokens active.");
-    describe_counter!("queue_tokens_issued_total", "Tokens given, not counting repeated answers.");
-    describe_counter!("queue_promoted_total", "Tokens let in.");
-    describe_counter!("queue_expired_total", "Tokens ended by their time, active or waiting.");
-    describe_histogram!("queue_wait_seconds", "From entering to being active.");
-    describe_histogram!(
-        "queue_estimate_error_seconds",
-        "How far a real wait was from the range that was told first; 0 within it."
-    );
-    describe_gauge!("queue_streams", "Streams of queue events that are open.");
-    describe_gauge!("seat_streams", "Streams of seat changes that are open.");
-    describe_counter!("seat_holds_total", "Holds asked for, by outcome.");
-    describe_gauge!("seat_holds_live", "Holds that live, those being paid included.");
-    describe_counter!("payments_total", "Payments asked for, by outcome.");
-    describe_counter!("payment_amount_won_total", "Won taken.");
-    describe_counter!("refunds_total", "Refunds asked for, by outcome.");
-    describe_counter!("refund_amount_won_total", "Won given back.");
-    describe_counter!("wallet_charges_total", "Charges.");
-    describe_histogram!("redis_request_duration_seconds", "A call to Redis, by script.");
-    describe_histogram!("postgres_request_duration_seconds", "A call to PostgreSQL, by statement.");
-    describe_counter!("postgres_refused_total", "Calls to PostgreSQL refused, since too many were under way.");
-    describe_histogram!("batch_size", "Requests that were done together, by what was done.");
-    describe_counter!("job_runs_total", "Runs of the scheduler's jobs, by outcome.");
-    describe_histogram!("job_duration_seconds", "A run of a job.");
 }

@@ -2,8 +2,12 @@
 
 mod logs;
 mod metrics;
+mod names;
+mod process;
+mod text;
 mod traces;
 
 pub use logs::{BadFilter, Output, start_logs};
 pub use metrics::{MetricsError, install_metrics, serve_metrics};
+pub(crate) use text::Text;
 pub use traces::{TraceError, TraceSettings, Traces};

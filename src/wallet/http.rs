@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{ChargeError, Entry, Wallets};
 use crate::http::{ApiError, ErrorCode, Json, Page, RateLimits, Success, User, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
+use crate::identity::Identity;
 use crate::ids::{PaymentId, TransactionId, UserId};
 use crate::money::{RawAmount, Won};
 
@@ -19,6 +20,7 @@ pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     &'static Idempotency: FromRef<S>,
+    &'static Identity: FromRef<S>,
     &'static RateLimits: FromRef<S>,
     &'static Wallets: FromRef<S>,
 {

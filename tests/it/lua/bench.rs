@@ -22,12 +22,16 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Fresh keys, named as `redis::Keys` names them.
+    /// Fresh keys, named as `redis::Keys` names them; of one queue, one schedule, or the sampler.
     pub async fn new(room: &'static str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (opening, tag) = if room == "queue" { ("queue.token", "queue:bench") } else { ("seat.map", "schedule:7") };
-        let names = source::named(opening).listed_keys();
+        let tag = match room {
+            "queue" => "queue:bench",
+            "sample" => "sampler",
+            _ => "schedule:7",
+        };
+        let names = source::lists_keys(&format!("{room}.")).listed_keys();
         let keys = names.into_iter().map(|name| (name.clone(), format!("lua_{number}:{{{tag}}}:{name}"))).collect();
         let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
         let client = Client::open(servers().await.redis_url()).unwrap();

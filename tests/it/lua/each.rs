@@ -46,24 +46,6 @@ fn a_call_that_fails_leaves_its_neighbours_alone() {
 }
 
 #[test]
-fn what_a_call_has_changed_before_it_failed_is_taken_back() {
-    block_on(async {
-        let mut queue = QueueBench::opened().await;
-        queue.cap = 2;
-        queue.enter_all(1..=2).await;
-        for schedule in [5, 7] {
-            queue.keep(2, 102, 60_000, schedule).await;
-        }
-        let ended: [&[&str]; 3] =
-            [&["2", "102", "5", "7", "no time", "0"], &["2", "102", "", "", "0", "0"], &["1", "101", "", "", "0", "0"]];
-        let ended = queue.run_each("complete", &[], &ended).await;
-        assert_eq!(ended[0][0], "FAILED", "{ended:?}");
-        assert_eq!(ended[1..], [vec!["HOLDING", "5 7"], vec!["COMPLETED"]]);
-        assert_eq!(queue.one("HGET holding 2").await, "5 7");
-    });
-}
-
-#[test]
 fn payments_begin_and_end_each_on_its_own() {
     block_on(async {
         let seats = SeatBench::of("FFF").await;

@@ -16,6 +16,7 @@ mod queue;
 mod queues;
 mod reap;
 mod refund;
+mod sample;
 mod seat;
 mod seats;
 pub mod source;

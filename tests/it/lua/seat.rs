@@ -1,5 +1,6 @@
 //! Holds: taken, given up, lapsed, swept, audited.
 
+use super::seats::AGE;
 use super::{SeatBench, number, pass};
 use crate::support::block_on;
 
@@ -216,13 +217,13 @@ fn sweep_frees_forgets_and_names_the_suspicious() {
         }
         pass(3).await;
         seats.limit = 2;
-        assert_eq!(seats.sweep().await, ["SWEPT", "2", "3"], "two a step");
-        assert_eq!(seats.sweep().await, ["SWEPT", "1", "2"]);
-        assert_eq!(seats.sweep().await, ["SWEPT", "0", "2"]);
+        assert_eq!(seats.sweep_but_age().await, ["SWEPT", "2", "3", AGE], "two a step");
+        assert_eq!(seats.sweep_but_age().await, ["SWEPT", "1", "2", AGE]);
+        assert_eq!(seats.sweep_but_age().await, ["SWEPT", "0", "2", AGE]);
         assert_eq!(seats.states().await, "PHFFF");
         seats.assert_ended(4, 40, "L").await;
         seats.suspicious = 1;
-        assert_eq!(seats.sweep().await, ["SWEPT", "0", "2", "10", "1", "0", "1"]);
+        assert_eq!(seats.sweep_but_age().await, ["SWEPT", "0", "2", AGE, "10", "1", "0", "1"]);
         seats.assert_said_all("seat.sweep");
 
         seats.retention = 1;
@@ -243,7 +244,7 @@ fn sweep_keeps_the_records_of_what_is_sold() {
         seats.begin(1, 10).await;
         seats.finish(1, 10, 0, "PAID").await;
         seats.retention = 0;
-        assert_eq!(seats.sweep().await, ["SWEPT", "0", "0"]);
+        assert_eq!(seats.sweep().await, ["SWEPT", "0", "0", "0"], "nothing is being paid");
         assert_eq!(seats.begin(1, 10).await, ["SOLD"]);
     });
 }

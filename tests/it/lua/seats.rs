@@ -2,7 +2,10 @@
 
 use std::ops::Deref;
 
-use super::Bench;
+use super::{Bench, number};
+
+/// Stands for any age but none.
+pub const AGE: &str = "an age";
 
 /// A schedule's map and how it is asked.
 pub struct SeatBench {
@@ -138,6 +141,15 @@ impl SeatBench {
     pub async fn sweep(&self) -> Vec<String> {
         let args = [self.limit, self.suspicious, self.retention].map(|number| number.to_string());
         self.run("sweep", &args.each_ref().map(String::as_str)).await
+    }
+
+    /// Likewise, with the age of the oldest payment under way, if there is one, made known.
+    pub async fn sweep_but_age(&self) -> Vec<String> {
+        let mut swept = self.sweep().await;
+        if number(&swept, 3) > 0 {
+            AGE.clone_into(&mut swept[3]);
+        }
+        swept
     }
 
     /// A range of the audit: the word, the states, what is wrong, with that many ms for what is late.

@@ -62,8 +62,18 @@ pub fn openings(op: &str) -> &'static [&'static str] {
         "seat.hold" | "seat.begin_payment" | "seat.finish_payment" => &["seat.map", "each"],
         "queue.promote" | "queue.restore" | "queue.close_draw" => &["queue.token", "queue.admit"],
         _ if op.starts_with("queue.") => &["queue.token"],
+        _ if op.starts_with("sample.") => &[],
         _ => &["seat.map"],
     }
+}
+
+/// Where a room's keys are listed.
+pub fn lists_keys(op: &str) -> Source {
+    named(match op.split('.').next() {
+        Some("queue") => "queue.token",
+        Some("sample") => "sample.lease",
+        _ => "seat.map",
+    })
 }
 
 /// A script's whole source, joined as `src/redis/script.rs` joins it.

@@ -1,5 +1,5 @@
-//! Calls that come together share their commands. Random ones show that their replies, and what is written, are those of the
-//! same calls one by one.
+//! Calls that come together are decided as if each had come alone: random ones show that their replies, and what is
+//! written, are those of the same calls one by one.
 
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -10,7 +10,7 @@ use super::queues::QueueBench;
 use super::seats::SeatBench;
 use crate::support::block_on;
 
-const SHOPS: u64 = 30;
+const SHOPS: u64 = 12;
 const BATCHES: usize = 8;
 const MOST_TOGETHER: usize = 9;
 

@@ -6,7 +6,7 @@ use onsale::settings::Cli;
 use super::{KEY, PATIENT, run};
 use crate::support::{block_on, servers};
 
-const VERBS: [&str; 6] = ["serve", "dev", "migrate", "seed", "audit", "burst"];
+const VERBS: [&str; 8] = ["serve", "dev", "migrate", "seed", "audit", "burst", "admin", "top"];
 
 /// The contract's variables for `serve`.
 const VARIABLES: [&str; 14] = [
@@ -77,14 +77,14 @@ fn without_a_verb_it_says_how_it_is_used() {
 }
 
 /// What `serve` needs, with stores that nobody must reach.
-const NEEDED: [(&str, &str); 3] = [
+pub const NEEDED: [(&str, &str); 3] = [
     ("DATABASE_URL", "postgres://onsale@127.0.0.1:1/onsale"),
     ("REDIS_URL", "redis://127.0.0.1:1/"),
     ("ONSALE_TOKEN_KEY", KEY),
 ];
 
 /// That `serve` refuses to start, with one line that names the variable.
-async fn assert_refused(variables: &[(&str, &str)], named: &str) {
+pub async fn assert_refused(variables: &[(&str, &str)], named: &str) {
     let ran = run(&["serve"], variables).await;
     assert!(ran.code.is_some_and(|code| code != 0), "{ran:?}");
     assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");

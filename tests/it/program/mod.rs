@@ -1,7 +1,10 @@
 //! The program itself, as an operator runs it: its arguments, its verbs, its way up and down.
 
+mod admin;
 mod arguments;
+mod identity;
 mod serve;
+mod top;
 mod verbs;
 
 use std::process::Stdio;

@@ -16,18 +16,20 @@ use super::{KEY, PATIENT, onsale, run};
 use crate::support::{OwnServers, SLACK, block_on, eventually, servers};
 
 /// A running `onsale serve` on a database of its own.
-struct Serving {
-    child: Child,
-    api: String,
+pub struct Serving {
+    pub child: Child,
+    pub api: String,
     metrics: String,
     database: String,
     client: Client,
+    /// What it logs before the line that says where it serves.
+    pub before: Vec<String>,
     /// What it logs after the line that says where it serves.
     log: JoinHandle<Vec<String>>,
 }
 
 impl Serving {
-    async fn start(args: &[&str]) -> Self {
+    pub async fn start(args: &[&str]) -> Self {
         let (database, redis) = (servers().await.seeded_database().await, servers().await.redis_url());
         Self::start_at(database, &redis, args).await
     }
@@ -44,11 +46,14 @@ impl Serving {
         ];
         let mut child = onsale(&[&["serve"], args].concat(), &[&variables[..], &PATIENT].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut before = Vec::new();
         let (api, metrics) = loop {
-            let line: Value = serde_json::from_str(&lines.next_line().await.unwrap().unwrap()).unwrap();
+            let text = lines.next_line().await.unwrap().unwrap();
+            let line: Value = serde_json::from_str(&text).unwrap();
             if let (Some(api), Some(metrics)) = (line["api"].as_str(), line["metrics"].as_str()) {
                 break (api.to_owned(), metrics.to_owned());
             }
+            before.push(text);
         };
         let log = tokio::spawn(async move {
             let mut log = Vec::new();
@@ -58,7 +63,20 @@ impl Serving {
             log
         });
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
-        Self { child, api, metrics, database, client, log }
+        Self { child, api, metrics, database, client, before, log }
+    }
+
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Where the metrics are.
+    pub fn metrics(&self) -> &str {
+        &self.metrics
     }
 
     async fn get(&self, path: &str) -> Response {
@@ -131,7 +149,7 @@ fn it_measures_how_far_waits_were_from_what_was_told() {
             answer["data"].clone()
         };
         rank(&tokens[0]).await;
-        assert_eq!(error().await, None, "who is active at once was told nothing");
+        assert_eq!(error().await, Some(("0".to_owned(), "0".to_owned())), "who is active at once was told nothing");
         let told = rank(&tokens[1]).await;
         assert_eq!(told["estimatedWaitSeconds"], json!({"low": 0, "high": 300}), "{told}");
         let leave = serving.client.delete(format!("http://{}/api/v1/queues/token", serving.api));

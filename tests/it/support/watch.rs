@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinHandle;
 
 use super::{SLACK, TestApp};
@@ -75,9 +75,15 @@ impl Socket {
         self.ask(&path, &format!("token: {token}\r\n{headers}")).await
     }
 
-    /// As HTTP/1.0, so that the body comes as it is and ends with the connection.
     pub async fn ask(&self, path: &str, headers: &str) -> Events {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        Events::ask(self.address, path, headers).await
+    }
+}
+
+impl Events {
+    /// As HTTP/1.0, so that the body comes as it is and ends with the connection.
+    pub async fn ask(address: impl ToSocketAddrs, path: &str, headers: &str) -> Self {
+        let mut stream = TcpStream::connect(address).await.unwrap();
         let request = format!("GET {path} HTTP/1.0\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut body = BufReader::new(stream);
@@ -85,11 +91,9 @@ impl Socket {
         while !head.ends_with("\r\n\r\n") {
             assert_ne!(body.read_line(&mut head).await.unwrap(), 0, "{head}");
         }
-        Events { head, body, comments: 0, retries: Vec::new() }
+        Self { head, body, comments: 0, retries: Vec::new() }
     }
-}
 
-impl Events {
     /// The next event; none at the stream's end.
     pub async fn next(&mut self) -> Option<Event> {
         self.next_within(Duration::from_secs(10) + SLACK).await.unwrap()

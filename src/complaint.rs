@@ -1,0 +1,45 @@
+//! What is wrong with the arguments, in one line that names the variable and what it takes.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command, CommandFactory};
+
+use crate::settings::Cli;
+
+/// One line: the variable and the option, and what they take.
+pub(crate) fn complaint(error: &clap::Error) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let option = text(ContextKind::InvalidArg).filter(|_| error.kind() != ErrorKind::UnknownArgument);
+    let Some(option) = option else {
+        let rendered = error.render().to_string();
+        return rendered.lines().next().unwrap_or_default().to_owned();
+    };
+    let shown = option.split_whitespace().next().unwrap_or_default();
+    let command = Cli::command();
+    // Options by their names, what has none as the help shows it.
+    let known = find(&command, &|arg| match shown.strip_prefix("--") {
+        Some(long) => arg.get_long() == Some(long),
+        None => arg.is_positional() && option.trim_end_matches("...") == arg.to_string().trim_end_matches("..."),
+    });
+    let variable = known.and_then(|arg| arg.get_env()).and_then(|name| name.to_str()).map(str::to_owned);
+    let name = variable.map_or_else(|| shown.to_owned(), |variable| format!("{variable} ({shown})"));
+    let takes = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .or_else(|| known.and_then(|arg| arg.get_help()).map(|help| format!("takes {help}")));
+    let takes = takes.unwrap_or_else(|| "has a bad value".to_owned());
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => {
+            format!("error: {name} is required: {}", takes.trim_start_matches("takes "))
+        }
+        _ => format!("error: {name} {takes}"),
+    }
+}
+
+/// The first argument like this one, of the program or of what it can do.
+fn find<'a>(command: &'a Command, is_meant: &dyn Fn(&Arg) -> bool) -> Option<&'a Arg> {
+    let own = command.get_arguments().find(|arg| is_meant(arg));
+    own.or_else(|| command.get_subcommands().find_map(|verb| find(verb, is_meant)))
+}
