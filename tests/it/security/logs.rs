@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jsonwebtoken::{EncodingKey, Header, encode};
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 
@@ -157,6 +158,43 @@ fn no_secret_is_said_whatever_is_logged() {
         let given = CANARIES.map(str::to_owned).into_iter();
         let canaries: Vec<String> = given.chain([token, pass, password(&database)]).collect();
         assert_unsaid(&ended.said, &canaries);
+    });
+}
+
+#[test]
+fn nothing_that_a_user_signs_in_with_is_said() {
+    block_on(async {
+        let (database, redis) = (servers().await.seeded_database().await, servers().await.redis_url());
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), WRONG).unwrap();
+        let program = Running::start(
+            &database,
+            &redis,
+            &[
+                ("ONSALE_LOG", "debug,onsale=trace"),
+                ("ONSALE_IDENTITY", "jwt"),
+                ("ONSALE_JWT_KEY_FILE", file.path().to_str().unwrap()),
+            ],
+        )
+        .await;
+        let claims = |exp: u64| json!({ "sub": "7", "exp": exp });
+        let sign = |claims: &Value, key: &str| {
+            encode(&Header::default(), claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+        };
+        let (good, old, forged) =
+            (sign(&claims(4_000_000_000), WRONG), sign(&claims(1), WRONG), sign(&claims(4_000_000_000), ADMIN));
+        for (bearer, status) in [(&good, 200), (&old, 401), (&forged, 401)] {
+            let authorization = format!("Bearer {bearer}");
+            for path in ["/api/v1/user-wallets/balance", "/api/v1/payments", "/api/v1/user-wallets/transactions"] {
+                let answer = program.call("GET", path, &[("authorization", &authorization)], Value::Null).await;
+                assert_eq!(answer.status(), status, "{path}");
+            }
+        }
+        let ended = program.end().await;
+        assert_eq!(ended.code, Some(0));
+        // Nor the part that is signed, nor the signature alone.
+        let parts = [&good, &old, &forged].into_iter().flat_map(|bearer| bearer.split('.').skip(1)).map(str::to_owned);
+        assert_unsaid(&ended.said, &parts.chain([WRONG.to_owned()]).collect::<Vec<_>>());
     });
 }
 
