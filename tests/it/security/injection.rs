@@ -53,8 +53,8 @@ async fn call_with(app: &TestApp, method: &str, path: &str, text: &str, token: &
 /// The calls that end by themselves, and do not change what this test compares.
 fn answered_calls() -> Vec<(String, String)> {
     let mut calls = calls();
-    calls
-        .retain(|(method, path)| !path.ends_with("/events") && !(method == "DELETE" && path == "/api/v1/queues/token"));
+    let leaves = |method: &str, path: &str| method == "DELETE" && path == "/api/v1/queues/token";
+    calls.retain(|(method, path)| !(path.ends_with("/events") || leaves(method, path)));
     calls
 }
 
@@ -102,21 +102,17 @@ fn random_text_does_no_more_either() {
         let args = [&OPERATED[..], &["--user-writes-per-second", "0"]].concat();
         let app = TestApp::without_jobs(&args).await;
         let token = app.enter(1).await;
-        let seed = rand::random();
-        println!("the seed is {seed}");
+        let seed: u64 = rand::random();
         let mut random = StdRng::seed_from_u64(seed);
-        let alphabet: Vec<char> = "{}[]()'\"`;:,.*?$%\\/<>|&=+-_ 019azAZ\u{7f}é가".chars().collect();
+        let alphabet: Vec<char> = "{}[]()'\"`;:,.*?$%\\/<>|&=+-_ 019azAZé가".chars().collect();
         let calls = answered_calls();
         for _ in 0..150 {
             let length = random.random_range(0..24);
-            // What no header can hold comes only in paths and bodies; these are all in one.
-            let text: String = (0..length)
-                .map(|_| *alphabet.choose(&mut random).unwrap())
-                .filter(|letter| *letter != '\u{7f}')
-                .collect();
+            // All of it can stand in a header too.
+            let text: String = (0..length).map(|_| *alphabet.choose(&mut random).unwrap()).collect();
             let (method, path) = calls.choose(&mut random).unwrap();
             for answer in call_with(&app, method, path, &text, &token).await {
-                assert!(!answer.status.is_server_error(), "{method} {path} {text:?}: {answer:?}");
+                assert!(!answer.status.is_server_error(), "{method} {path} {text:?}, seed {seed}: {answer:?}");
             }
         }
         assert_keys_are_ours(&app).await;

@@ -84,9 +84,9 @@ async fn call_everything(program: &Running, token: &str, pass: &str) {
     ];
     let basic = [("authorization", "Basic canary-basic"), ("token", &token[1..]), ("x-request-id", "a canary?")];
     for (method, path) in calls() {
-        let (of_one, of_none) = (filled(&path, "1"), filled(&path, "canary-bad-token"));
-        let in_query = format!("{of_one}?token={token}&page=canary-basic&size=1&cursor=1");
-        for path in [&of_one, &of_none, &in_query] {
+        let (there, nowhere) = (filled(&path, "1"), filled(&path, "canary-bad-token"));
+        let in_query = format!("{there}?token={token}&page=canary-basic&size=1&cursor=1");
+        for path in [&there, &nowhere, &in_query] {
             for headers in [&right[..], &wrong, &basic] {
                 // Leaving would end the token that the next call shows.
                 if method == "DELETE" && headers == right {

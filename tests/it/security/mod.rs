@@ -90,7 +90,7 @@ fn filled(path: &str, with: &str) -> String {
 
 /// A text as it stands in a path.
 fn percent(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |encoded, byte| encoded + &format!("%{byte:02X}"))
 }
 
 impl TestApp {

@@ -71,9 +71,9 @@ fn a_hundred_replays_hold_no_more_than_one_may() {
             async move { app.hold(&token, 1, seat).await }
         };
         let answers = a_hundred(&apps, hold).await;
-        let held: HashSet<i64> =
+        let reservations: HashSet<i64> =
             answers.iter().filter(|answer| answer.status == 200).map(Answer::reservation).collect();
-        assert_eq!(held.len(), 4);
+        assert_eq!(reservations.len(), 4);
         for refused in answers.iter().filter(|answer| answer.status != 200) {
             refused.assert_error(409, "HOLD_LIMIT");
         }
