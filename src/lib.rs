@@ -41,4 +41,5 @@ pub mod shelf;
 pub mod store_error;
 pub mod tally;
 pub mod telemetry;
+pub mod veiled;
 pub mod wallet;

@@ -16,6 +16,7 @@ use super::{Admitted, Gate, Issued, Shown};
 use crate::http::{ApiError, ErrorCode, Query, RateLimits, Success, matches_etag, single_header};
 use crate::ids::ConcertId;
 use crate::queue::{Presented, Queue, Queues};
+use crate::veiled::Veiled;
 
 const CHECK: &str = "/gate/check";
 
@@ -142,8 +143,8 @@ impl Gate {
 fn welcome(admitted: &Admitted, secure: bool) -> Result<Response, ApiError> {
     let value = |text: &str| HeaderValue::try_from(text).map_err(ApiError::internal);
     let (text, cookie) = match &admitted.pass {
-        Shown::Kept(text) => (text, None),
-        Shown::New(issued) => (&issued.text, Some(value(&cookie(issued, secure))?)),
+        Shown::Kept(text) => (&**text, None),
+        Shown::New(issued) => (&*issued.text, Some(value(&cookie(issued, secure))?)),
     };
     let user = HeaderValue::from(admitted.user.get());
     let mut response =
@@ -155,7 +156,7 @@ fn welcome(admitted: &Admitted, secure: bool) -> Result<Response, ApiError> {
 }
 
 fn cookie(issued: &Issued, secure: bool) -> String {
-    let (text, life) = (&issued.text, issued.life.as_secs());
+    let (text, life) = (&*issued.text, issued.life.as_secs());
     let secure = if secure { "; Secure" } else { "" };
     format!("{PASS_COOKIE}={text}; HttpOnly; SameSite=Lax; Path=/; Max-Age={life}{secure}")
 }
@@ -174,7 +175,7 @@ fn uncached(mut response: Response) -> Response {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PassView {
-    pass: String,
+    pass: Veiled,
     expires_at: Option<String>,
 }
 

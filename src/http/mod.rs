@@ -12,6 +12,7 @@ mod not_modified;
 mod page;
 mod rate;
 mod rendered;
+mod span;
 mod tally;
 
 pub(crate) use bearer::bearer;
@@ -26,3 +27,4 @@ pub use not_modified::matches_etag;
 pub use page::{Page, rfc3339};
 pub use rate::RateLimits;
 pub use rendered::Rendered;
+pub use span::{CALL_SPAN, carried};

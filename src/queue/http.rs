@@ -14,6 +14,7 @@ use super::{EnterError, Facts, Queues, Rank};
 use crate::http::{ApiError, ErrorCode, EventStream, Form, RateLimits, Success, User};
 use crate::identity::Identity;
 use crate::ids::ConcertId;
+use crate::veiled::Veiled;
 
 /// The entry number of one who is to be drawn.
 static DRAW_ENTRY: HeaderName = HeaderName::from_static("draw-entry");
@@ -44,7 +45,7 @@ struct Issue {
 
 #[derive(Debug, Serialize)]
 struct Issued {
-    token: String,
+    token: Veiled,
 }
 
 async fn issue(

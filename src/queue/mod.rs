@@ -55,6 +55,7 @@ use crate::redis::Redis;
 use crate::seat::Seats;
 use crate::shelf::Shelf;
 use crate::store_error::StoreError;
+use crate::veiled::Veiled;
 use hub::Hub;
 use lost::{Asked, Losses};
 use pass::PassCache;
@@ -91,7 +92,7 @@ pub struct Queues {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entered {
     /// The token for it.
-    pub token: String,
+    pub token: Veiled,
     /// What the token says.
     pub claim: Claim,
     /// Its entry number, if it is to be drawn.
@@ -224,7 +225,7 @@ impl Queues {
                         self.glimpse(queue.id).waited.note();
                         self.sightings.confirm(&claim);
                     }
-                    return Ok(Entered { token: self.signer.sign(&claim), claim, entry: number });
+                    return Ok(Entered { token: self.signer.sign(&claim).into(), claim, entry: number });
                 }
                 _ => self.open(queue).await?,
             }

@@ -23,6 +23,7 @@ mod opening;
 mod program;
 mod race;
 mod reconcile;
+mod security;
 mod sql_cache;
 mod stale;
 mod stock;
