@@ -7,7 +7,7 @@
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
 //! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
 //! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; below them are [`idempotency`],
-//! [`batch`], [`http`], [`redis`] and [`postgres`], which know nothing of concerts. [`burst`] is a crowd
+//! [`batch`], [`connection`], [`http`], [`limit`], [`redis`] and [`postgres`], which know nothing of concerts. [`burst`] is a crowd
 //! that comes from outside. `docs/architecture.md` follows one purchase through them.
 
 pub mod admin;
@@ -16,12 +16,14 @@ pub mod audit;
 pub mod batch;
 pub mod burst;
 pub mod concert;
+pub mod connection;
 pub mod dev;
 pub mod gate;
 pub mod http;
 pub mod idempotency;
 pub mod ids;
 pub mod jobs;
+pub mod limit;
 pub mod money;
 pub mod payment;
 pub mod postgres;

@@ -77,6 +77,10 @@ fn describe() {
     describe_gauge!("build_info", "1, with the version as a label.");
     describe_counter!("http_requests_total", "Requests answered, by method, route template and status.");
     describe_histogram!("http_request_duration_seconds", "From a request's head to its answer.");
+    describe_counter!(
+        "connections_closed_total",
+        "Connections closed before their clients did: full, head (took too long), idle."
+    );
     describe_gauge!("queue_waiting", "Tokens waiting.");
     describe_gauge!("queue_active", "Tokens active.");
     describe_counter!("queue_tokens_issued_total", "Tokens given, not counting repeated answers.");

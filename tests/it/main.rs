@@ -10,6 +10,7 @@ mod burst;
 mod dev;
 mod gate;
 mod gathered;
+mod hardening;
 mod journey;
 mod k6;
 mod lost;

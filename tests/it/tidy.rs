@@ -110,8 +110,7 @@ fn is_word(text: &str) -> bool {
 #[test]
 fn scripts_touch_only_the_keys_they_are_given() {
     for script in source::all() {
-        let opening = if script.op.starts_with("queue.") { "queue.token" } else { "seat.map" };
-        let keys = source::named(opening).listed_keys();
+        let keys = source::named(source::lists_keys(script.op.split('.').next().unwrap())).listed_keys();
         let code = script.code();
         // What scripts share to do their commands is given the key by who does one.
         if script.op == "each" {

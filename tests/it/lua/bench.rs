@@ -26,8 +26,12 @@ impl Bench {
     pub async fn new(room: &'static str) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let (opening, tag) = if room == "queue" { ("queue.token", "queue:bench") } else { ("seat.map", "schedule:7") };
-        let names = source::named(opening).listed_keys();
+        let tag = match room {
+            "queue" => "queue:bench",
+            "limit" => "limit:bench",
+            _ => "schedule:7",
+        };
+        let names = source::named(source::lists_keys(room)).listed_keys();
         let keys = names.into_iter().map(|name| (name.clone(), format!("lua_{number}:{{{tag}}}:{name}"))).collect();
         let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
         let client = Client::open(servers().await.redis_url()).unwrap();

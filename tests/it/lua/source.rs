@@ -62,7 +62,17 @@ pub fn openings(op: &str) -> &'static [&'static str] {
         "seat.hold" | "seat.begin_payment" | "seat.finish_payment" => &["seat.map", "each"],
         "queue.promote" | "queue.restore" | "queue.close_draw" => &["queue.token", "queue.admit"],
         _ if op.starts_with("queue.") => &["queue.token"],
+        _ if op.starts_with("limit.") => &[],
         _ => &["seat.map"],
+    }
+}
+
+/// Which file lists the keys of a room's scripts.
+pub fn lists_keys(room: &str) -> &'static str {
+    match room {
+        "queue" => "queue.token",
+        "limit" => "limit.share",
+        _ => "seat.map",
     }
 }
 
@@ -94,9 +104,9 @@ impl Source {
     /// The names of the keys that an opening lists, in order.
     pub fn listed_keys(&self) -> Vec<String> {
         let numbered = self.header().into_iter().filter_map(|line| {
-            let mut words = line.split_whitespace();
+            let mut words = line.strip_prefix(" KEYS:").unwrap_or(line).split_whitespace();
             words.next()?.parse::<u32>().ok()?;
-            words.next()
+            words.next().map(|name| name.trim_end_matches(','))
         });
         numbered.map(str::to_owned).collect()
     }
