@@ -1,6 +1,7 @@
 //! How fast one user may change things and one address may ask, all instances together.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use http::HeaderMap;
@@ -40,6 +41,8 @@ pub struct RateLimits {
     writes: Option<Limit<UserId>>,
     addresses: Option<Limit<Address>>,
     proxies: Proxies,
+    /// Whether a proxy that is not named was pointed out.
+    said: AtomicBool,
 }
 
 impl RateLimits {
@@ -51,6 +54,7 @@ impl RateLimits {
             writes: Rate::new(writes, writes).map(|rate| Limit::new("user", rate)),
             addresses: Rate::new(requests, settings.address_burst).map(|rate| Limit::new("address", rate)),
             proxies: settings.trusted_proxies.clone(),
+            said: AtomicBool::new(false),
         }
     }
 
@@ -74,7 +78,21 @@ impl RateLimits {
         let Some(addresses) = &self.addresses else { return true };
         let forwarded = headers.get_all(&FORWARDED_FOR).iter();
         let address = self.proxies.address(visitor, forwarded.map(|value| value.to_str().unwrap_or_default()));
-        address.is_none_or(|address| addresses.take(address))
+        let is_within = address.is_none_or(|address| addresses.take(address));
+        if !is_within && matches!(visitor, Visitor::Client(_)) && headers.contains_key(&FORWARDED_FOR) {
+            self.say_who_is_no_proxy(visitor);
+        }
+        is_within
+    }
+
+    /// Once: a proxy that was forgotten in the settings is taken for one client, and everybody behind it is refused.
+    fn say_who_is_no_proxy(&self, visitor: &Visitor) {
+        if !self.said.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                ?visitor,
+                "an address over its limit forwards others: is it a proxy for ONSALE_TRUSTED_PROXIES?"
+            );
+        }
     }
 
     /// Tells the other instances through Redis, and learns from them.

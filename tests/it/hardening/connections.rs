@@ -139,7 +139,7 @@ fn heads_have_limits() {
             ("too many", "x: y\r\n".repeat(101), "431"),
             ("no name", ": y\r\n".to_owned(), "400"),
             ("two lengths", "content-length: 1\r\ncontent-length: 2\r\n".to_owned(), "400"),
-            ("a length and chunks", "content-length: 4\r\ntransfer-encoding: chunked\r\n".to_owned(), "400"),
+            ("chunks of an unknown coding", "transfer-encoding: gzip\r\n".to_owned(), "400"),
         ] {
             let told = server.tell(head(headers).as_bytes()).await;
             assert_eq!(status(&told), answer, "{name}: {told}");
@@ -167,7 +167,7 @@ fn bodies_have_limits_of_size_depth_and_time() {
             format!("PATCH /api/v1/user-wallets/balance HTTP/1.1\r\n{fields}{headers}\r\n\r\n{body}").into_bytes()
         };
         let large = "x".repeat(17 * 1024);
-        let deep = format!("{{\"amount\":1,\"x\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
+        let deep = format!("{{\"amount\":{}1{}}}", "[".repeat(5000), "]".repeat(5000));
         for (name, headers, body, answer, code) in [
             ("said to be large", format!("content-length: {}", large.len()), large.clone(), "413", "PAYLOAD_TOO_LARGE"),
             (
