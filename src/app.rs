@@ -32,6 +32,9 @@ use crate::wallet::{self, Wallets};
 const MOST_ADMIN_CALLS: usize = 16;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Refusals take no time, so there are hardly ever two at once; but each is answered as what it is.
+const MOST_REFUSALS: usize = 1_000_000;
+
 /// The running service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -178,7 +181,7 @@ impl App {
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
             identity,
-            rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
+            rate_limits: Arc::new(RateLimits::new(&service.rates)),
             readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
             sampler: Arc::new(sampler),
             tasks,
@@ -209,6 +212,12 @@ impl App {
             }
             None => router,
         }
+    }
+
+    /// What answers calls of addresses that go too fast, whatever they ask for.
+    pub fn refusals(&self, request_timeout: Duration) -> Router {
+        let router = Router::new().fallback(async || http::too_fast());
+        http::wrap(router, request_timeout, MOST_REFUSALS, self.readiness.draining.clone())
     }
 
     /// From now on not ready. Streams end; who comes again is sent elsewhere by the load balancer.

@@ -25,6 +25,7 @@ pub use extract::{AllHeaders, BODY_LIMIT, Form, IdPath, Json, LargeJson, Query, 
 pub use layers::{fallbacks, method_fallback, wrap};
 pub use not_modified::matches_etag;
 pub use page::{Page, rfc3339};
-pub use rate::RateLimits;
+pub(crate) use rate::too_fast;
+pub use rate::{RateLimits, RateSettings};
 pub use rendered::Rendered;
 pub use span::{CALL_SPAN, carried};

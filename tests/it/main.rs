@@ -11,6 +11,7 @@ mod deploy;
 mod dev;
 mod gate;
 mod gathered;
+mod hardening;
 mod identity;
 mod journey;
 mod k6;
