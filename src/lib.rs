@@ -6,7 +6,7 @@
 //!
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
 //! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
-//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; below them are [`idempotency`],
+//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators, [`openapi`] describes all calls; below them are [`idempotency`],
 //! [`batch`], [`http`], [`redis`] and [`postgres`], which know nothing of concerts. [`burst`] is a crowd
 //! that comes from outside. `docs/architecture.md` follows one purchase through them.
 
@@ -23,6 +23,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod jobs;
 pub mod money;
+pub mod openapi;
 pub mod payment;
 pub mod postgres;
 pub mod queue;

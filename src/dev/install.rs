@@ -1,4 +1,4 @@
-//! Installing Redis, Postgres, libfaketime, nginx and Node with the machine's own package manager.
+//! Installing Redis, Postgres, libfaketime, nginx, Node and Python with the machine's own package manager.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -32,6 +32,8 @@ struct Manager {
     nginx: &'static str,
     /// The package with Node.
     node: &'static str,
+    /// The package with Python's environments, and Python.
+    python: &'static str,
     /// Whether it must be run as root.
     as_root: bool,
 }
@@ -46,6 +48,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "nodejs",
+        python: "python3-venv",
         as_root: true,
     },
     Manager {
@@ -57,6 +60,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "nodejs",
+        python: "python3",
         as_root: true,
     },
     Manager {
@@ -68,6 +72,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "nodejs",
+        python: "python3",
         as_root: true,
     },
     Manager {
@@ -79,6 +84,7 @@ const MANAGERS: [Manager; 4] = [
         faketime: "libfaketime",
         nginx: "nginx",
         node: "node",
+        python: "python",
         as_root: false,
     },
 ];
@@ -134,6 +140,16 @@ pub(super) async fn install_nginx(machine: &Machine, allowed: Install) -> Result
 pub(super) async fn install_node(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
     let node = Extra { name: "Node (node)", package: |manager| manager.node, find: |machine| machine.node() };
     install_extra(machine, allowed, &node).await
+}
+
+/// Likewise for Python alone.
+pub(super) async fn install_python(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
+    let python = Extra {
+        name: "Python 3 with venv (python3)",
+        package: |manager| manager.python,
+        find: |machine| machine.python(),
+    };
+    install_extra(machine, allowed, &python).await
 }
 
 async fn install_extra(machine: &Machine, allowed: Install, extra: &Extra) -> Result<PathBuf, DevError> {
@@ -259,7 +275,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::{Install, Machine, install, install_faketime, install_nginx, install_node};
+    use super::{Install, Machine, install, install_faketime, install_nginx, install_node, install_python};
 
     type Outcome = Result<(), Box<dyn Error>>;
 
@@ -284,6 +300,7 @@ postgresql*) put {root}/usr/bin/initdb; put {root}/usr/bin/postgres ;;
 libfaketime) put {root}/usr/lib64/faketime/libfaketimeMT.so.1 ;;
 nginx) put {root}/usr/sbin/nginx ;;
 node*) put {root}/usr/bin/node ;;
+python*) mkdir -p {root}/usr/bin; printf '#!/bin/sh\n' > {root}/usr/bin/python3; chmod 755 {root}/usr/bin/python3 ;;
 esac
 exit 1
 "#,
@@ -407,6 +424,19 @@ exit 1
         let program = install_node(&machine, Install::Allowed).await?;
         assert_eq!(program, root.path().join("usr/bin/node"));
         assert_eq!(calls(root.path()), "dnf install -y nodejs\n");
+        Ok(())
+    }
+    #[tokio::test]
+    async fn so_is_python_where_it_makes_no_environments() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "apt-get")?;
+        put(&root.path().join("usr/bin/python3"), "#!/bin/sh\nexit 1\n")?;
+        let forbidden = install_python(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        assert!(forbidden.contains("Python 3 with venv") && forbidden.ends_with("python3-venv"), "{forbidden}");
+        assert_eq!(install_python(&machine, Install::Allowed).await?, root.path().join("usr/bin/python3"));
+        let lines = "apt-get update\napt-get install -y --no-install-recommends python3-venv\n";
+        assert_eq!(calls(root.path()), lines);
         Ok(())
     }
 }

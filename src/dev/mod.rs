@@ -22,7 +22,7 @@ pub use error::DevError;
 pub use guard::{GuardArgs, StopSignal, guard};
 pub use home::Home;
 pub use postgres::{Durability, PostgresServer};
-pub use programs::{Install, Programs, faketime, nginx, node};
+pub use programs::{Install, Programs, faketime, nginx, node, python};
 pub use redis::RedisServer;
 pub use run::{RunError, run};
 

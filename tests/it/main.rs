@@ -16,6 +16,7 @@ mod lost;
 mod lua;
 mod migrations;
 mod model;
+mod openapi;
 mod opening;
 mod program;
 mod race;
