@@ -31,7 +31,7 @@ class Refused(Exception):
 
 def back_off(attempt: int) -> float:
     """Doubles from 0.2 s, and is never the same for two clients."""
-    return min(0.2 * 2**attempt, 5.0) * random.uniform(0.5, 1.5)
+    return min(0.2 * 2.0**attempt, 5.0) * random.uniform(0.5, 1.5)
 
 
 class Shop:

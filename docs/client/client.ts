@@ -65,7 +65,7 @@ export class Shop {
     if (token !== undefined) headers['token'] = token;
     if (key !== undefined) headers['Idempotency-Key'] = key;
     if (json !== undefined) headers['Content-Type'] = 'application/json';
-    const body = json !== undefined ? JSON.stringify(json) : form && new URLSearchParams(form);
+    const body = json !== undefined ? JSON.stringify(json) : form ? new URLSearchParams(form) : null;
     for (let attempt = 0; ; attempt++) {
       const last = attempt + 1 === ATTEMPTS;
       let response: Response;
@@ -185,8 +185,9 @@ export class Shop {
   }
 }
 
-declare const process: { argv: string[] };
-const [base, user, concert] = process.argv.slice(2);
+// A browser has no command line.
+const { process } = globalThis as { process?: { argv: string[] } };
+const [base, user, concert] = process?.argv.slice(2) ?? [];
 if (base && user && concert) {
   const payment = await new Shop(base).buy(Number(user), Number(concert), ({ status, ahead }) => console.error(status, ahead));
   console.log(JSON.stringify({ paymentHistoryId: payment }));

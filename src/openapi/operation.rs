@@ -7,7 +7,7 @@ use schemars::Schema;
 use serde_json::{Map, Value, json};
 
 use super::{Generators, scheme};
-use crate::http::{Described, ErrorCode, Gives};
+use crate::http::{Described, ErrorCode, Gives, SchemaOf};
 
 const JSON: &str = "application/json";
 
@@ -27,7 +27,7 @@ pub(super) fn of(call: &Described, tag: &str, generators: &mut Generators, meani
         operation["parameters"] = parameters.into();
     }
     if let Some(body) = &call.body {
-        let schema = (body.schema)(&mut generators.reads);
+        let schema = if body.kind == JSON { (body.schema)(&mut generators.reads).into() } else { form(body.schema) };
         operation["requestBody"] = json!({"required": body.required, "content": {body.kind: {"schema": schema}}});
     }
     if !call.access.is_empty() {
@@ -46,19 +46,26 @@ fn parameters(call: &Described, generators: &mut Generators) -> Vec<Value> {
             "schema": schema,
         }));
     }
-    let Some(query) = call.query else { return parameters };
-    // Where the schema is one of those that have a name, it is not kept: only its fields are parameters.
-    let mut generator = super::Generators::new().reads;
-    let schema = query(&mut generator);
-    let definitions = generator.take_definitions(true);
-    let named = schema.get("$ref").and_then(Value::as_str).and_then(|name| definitions.get(name.rsplit('/').next()?));
-    let fields = named.unwrap_or(schema.as_value())["properties"].as_object().cloned().unwrap_or_default();
+    let fields = call.query.map(form).and_then(|form| form["properties"].as_object().cloned()).unwrap_or_default();
     parameters.extend(fields.into_iter().map(|(name, field)| {
-        // A parameter that is not there is not null.
-        let field = without_null(field);
         json!({"name": name, "in": "query", "required": false, "description": field["description"], "schema": field})
     }));
     parameters
+}
+
+/// The schema of fields in a query or a form, on its own: there, what is not given is not null either.
+fn form(schema: SchemaOf) -> Value {
+    let mut generator = Generators::new().reads;
+    let schema = schema(&mut generator);
+    let mut definitions = generator.take_definitions(true);
+    let named =
+        schema.get("$ref").and_then(Value::as_str).and_then(|name| definitions.remove(name.rsplit('/').next()?));
+    let mut schema = named.unwrap_or_else(|| schema.into());
+    for (_, field) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        let taken = field.take();
+        *field = without_null(taken);
+    }
+    schema
 }
 
 fn said(schema: &Schema) -> Value {
@@ -119,12 +126,15 @@ fn success(call: &Described, generators: &mut Generators) -> Value {
         Gives::Whole(whole) => json!({JSON: {"schema": whole(&mut generators.writes)}}),
         Gives::Page => json!({"text/html": {"schema": {"type": "string"}}}),
         Gives::Events(events) => {
-            let mut data = Map::new();
-            for (name, schema) in *events {
-                data.insert((*name).to_owned(), schema(&mut generators.writes).into());
+            let mut each = Vec::new();
+            for (name, data) in *events {
+                let data = data(&mut generators.writes);
+                let data = json!({"type": "string", "contentMediaType": JSON, "contentSchema": data});
+                let event = json!({"event": {"const": name}, "id": {"type": "string"}, "data": data});
+                each.push(json!({"type": "object", "required": ["event", "data"], "properties": event}));
             }
-            let says = "Server-sent events; `x-events` has each one's data. A comment at least every 15 s.";
-            json!({"text/event-stream": {"schema": {"type": "string", "description": says}, "x-events": data}})
+            let says = "Server-sent events, each of which is one of these. A comment line comes at least every 15 s.";
+            json!({"text/event-stream": {"schema": {"description": says, "oneOf": each}}})
         }
     };
     let mut success = json!({"description": "Done.", "headers": headers(call, 200), "content": content});

@@ -96,7 +96,7 @@ impl JsonSchema for QueueName {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$", "description": "A queue's name.",
-            "examples": ["default"],
+            "examples": ["big"],
         })
     }
 }

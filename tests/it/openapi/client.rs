@@ -46,7 +46,10 @@ async fn one(mut client: TcpStream, target: SocketAddr, lost: Arc<Mutex<HashSet<
     let Some((head, body)) = request(&mut client).await else { return };
     let mut lines: Vec<&str> = head.lines().filter(|line| !line.to_lowercase().starts_with("connection:")).collect();
     let first = lines.first().copied().unwrap_or_default().to_owned();
-    let key = lines.iter().find(|line| line.to_lowercase().starts_with("idempotency-key:")).map(|key| format!("{first} {key}"));
+    let key = lines
+        .iter()
+        .find(|line| line.to_lowercase().starts_with("idempotency-key:"))
+        .map(|key| format!("{first} {key}"));
     lines.push("connection: close");
     let mut server = TcpStream::connect(target).await.unwrap();
     server.write_all(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes()).await.unwrap();
@@ -88,13 +91,19 @@ async fn request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 
 /// Has a client buy a seat while somebody else is before it, and looks what came of it.
 async fn buys(program: &OsStr, script: &str) {
-    let app = TestApp::with(&["--max-active", "1", "--postgres-timeout-ms", "10000", "--redis-timeout-ms", "10000"]).await;
+    let app =
+        TestApp::with(&["--max-active", "1", "--postgres-timeout-ms", "10000", "--redis-timeout-ms", "10000"]).await;
     let socket = app.serve().await;
     let line = Forgetful::before(socket.address()).await;
     let first = app.enter_active(1).await;
     let mut client = Command::new(program);
     client.arg(source::repository(script)).args([&*format!("http://{}", line.address), "2", "1"]);
-    client.env_remove("http_proxy").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    client
+        .env_remove("http_proxy")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut client = client.spawn().unwrap();
     let mut told = BufReader::new(client.stderr.take().unwrap()).lines();
     let waits = told.next_line();
@@ -126,5 +135,23 @@ fn the_one_in_python_buys_once() {
     block_on(async {
         let program = python().await.program("python");
         buys(program.as_os_str(), "docs/client/client.py").await;
+    });
+}
+
+#[test]
+fn their_types_are_right() {
+    block_on(async {
+        let python = python().await;
+        let mut mypy = Command::new(python.program("mypy"));
+        mypy.args(["--strict", "--cache-dir", "/dev/null"]).arg(source::repository("docs/client/client.py"));
+        let mut tsc = Command::new(python.node().await);
+        tsc.arg(python.tsc()).args(["--noEmit", "--strict", "--target", "es2024", "--module", "esnext"]);
+        tsc.args(["--moduleResolution", "bundler", "--lib", "es2024,dom,dom.iterable"]);
+        tsc.args(["--erasableSyntaxOnly", "--noUncheckedIndexedAccess", "--exactOptionalPropertyTypes"]);
+        tsc.arg(source::repository("docs/client/client.ts"));
+        for mut checker in [mypy, tsc] {
+            let ran = checker.stdin(Stdio::null()).output().await.unwrap();
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stdout));
+        }
     });
 }

