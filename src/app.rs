@@ -13,9 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{self, Admin, Operators};
 use crate::concert::{self, Concerts};
 use crate::gate::{self, Gate};
-use crate::http::{self, ApiError, RateLimits, Success};
+use crate::http::{self, ApiError, Described, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::identity::{Identity, IdentityError};
+use crate::openapi;
 use crate::payment::{self, Payments};
 use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
@@ -200,6 +201,7 @@ impl App {
             .merge(wallet::router())
             .merge(payment::router())
             .merge(gate::router())
+            .merge(openapi::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let (calls, draining) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.draining);
@@ -227,6 +229,15 @@ impl App {
         self.seats.end_streams();
         self.readiness.draining.store(true, Ordering::SeqCst);
     }
+}
+
+/// What is said of the service's own calls.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    vec![
+        Described::get("/livez", "alive", "The service is alive."),
+        Described::get("/readyz", "ready", "Redis and Postgres answer, the schema is there, no shutdown has begun."),
+    ]
 }
 
 async fn livez() -> Success<()> {

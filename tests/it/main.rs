@@ -20,6 +20,7 @@ mod lua;
 mod migrations;
 mod model;
 mod monitoring;
+mod openapi;
 mod opening;
 mod program;
 mod race;
