@@ -141,8 +141,8 @@ async fn check(
         Some("302") => true,
         Some(_) => return Err(ApiError::invalid("redirect takes 302 and nothing else.")),
     };
-    let required = required(&queues, &options)?;
-    Ok(gate.answer(&queues, &headers, required, redirect, None).await)
+    let required = required(queues, &options)?;
+    Ok(gate.answer(queues, &headers, required, redirect, None).await)
 }
 
 /// For proxies that put the gate's path before the visitor's. Then the query is the visitor's too, and so nothing that the
@@ -157,8 +157,8 @@ async fn check_behind(
     // Said twice, it is not clear by whom; then it is no queue's name.
     let said = || single_header(&headers, &REQUIRED).unwrap_or_default().to_owned();
     let queue = headers.contains_key(&REQUIRED).then(said);
-    let required = required(&queues, &Options { queue, ..Options::default() })?;
-    Ok(gate.answer(&queues, &headers, required, true, behind(&uri)).await)
+    let required = required(queues, &Options { queue, ..Options::default() })?;
+    Ok(gate.answer(queues, &headers, required, true, behind(&uri)).await)
 }
 
 fn behind(uri: &Uri) -> Option<&str> {
@@ -266,7 +266,7 @@ async fn pass(
     State(queues): State<&'static Queues>,
     presented: Presented,
 ) -> Result<Response, ApiError> {
-    let issued = gate.issue(&queues, &presented).await?;
+    let issued = gate.issue(queues, &presented).await?;
     let expires_at = issued.expires_at();
     Ok(uncached(Success(PassView { pass: issued.text, expires_at }).into_response()))
 }

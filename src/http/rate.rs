@@ -22,14 +22,14 @@ pub struct RateSettings {
     /// Changes a second that one user may ask of all instances, with a burst of one second's worth; 0 for no limit
     #[arg(long, env = "ONSALE_USER_WRITES_PER_SECOND", default_value_t = 1000, value_parser = whole(0..=1_000_000))]
     pub user_writes_per_second: u32,
-    /// Requests a second that one address may make to all instances, an IPv6 network of 64 bits counting as one; 0 for no
+    /// Requests a second that one address may make to all instances, an `IPv6` network of 64 bits counting as one; 0 for no
     /// limit. The machine's own loopback has none
     #[arg(long, env = "ONSALE_ADDRESS_REQUESTS_PER_SECOND", default_value_t = 2000, value_parser = whole(0..=1_000_000))]
     pub address_requests_per_second: u32,
     /// Requests that one address may make at once
     #[arg(long, env = "ONSALE_ADDRESS_BURST", default_value_t = 10_000, value_parser = whole(1..=10_000_000))]
     pub address_burst: u32,
-    /// Proxies whose X-Forwarded-For is believed, with commas: 10.0.0.0/8,fd00::/8; of others the address counts from which
+    /// Proxies whose X-Forwarded-For is believed, with commas: `10.0.0.0/8,fd00::/8`; of others the address counts from which
     /// they connect
     #[arg(long, env = "ONSALE_TRUSTED_PROXIES", default_value = "", hide_default_value = true, value_name = "NETWORKS", value_parser = Proxies::read)]
     pub trusted_proxies: Proxies,

@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Proxies that can be named.
 const MOST_NETWORKS: usize = 256;
 
-/// An address as it is counted: IPv4 whole, IPv6 by its network of 64 bits, since whoever has one has all of them.
+/// An address as it is counted: `IPv4` whole, `IPv6` by its network of 64 bits, since whoever has one has all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address(Ipv6Addr);
 

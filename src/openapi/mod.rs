@@ -1,4 +1,4 @@
-//! The API, described: `/openapi.json` (OpenAPI 3.1), put together once from what the rooms say of their calls and from the
+//! The API, described: `/openapi.json` (`OpenAPI` 3.1), put together once from what the rooms say of their calls and from the
 //! types that these read and write; and `/docs`, a page to try it that loads nothing from elsewhere.
 
 mod http;

@@ -122,7 +122,7 @@ fn success(call: &Described, generators: &mut Generators) -> Value {
     let content = match &call.gives {
         // HEAD is answered without a body.
         _ if call.method == http::Method::HEAD => json!({}),
-        Gives::Data(data) => json!({JSON: {"schema": enveloped(data(&mut generators.writes))}}),
+        Gives::Data(data) => json!({JSON: {"schema": enveloped(&data(&mut generators.writes))}}),
         Gives::Whole(whole) => json!({JSON: {"schema": whole(&mut generators.writes)}}),
         Gives::Page => json!({"text/html": {"schema": {"type": "string"}}}),
         Gives::Events(events) => {
@@ -153,7 +153,7 @@ fn success(call: &Described, generators: &mut Generators) -> Value {
     success
 }
 
-fn enveloped(data: Schema) -> Value {
+fn enveloped(data: &Schema) -> Value {
     json!({
         "type": "object",
         "required": ["result", "data", "error"],

@@ -100,10 +100,10 @@ async fn pay(
 ) -> Result<Response, ApiError> {
     let reservation = request.concert_reservation_id;
     let Some(keyed) = key.on(presented.claim.user, Call::Pay, &request)? else {
-        return Ok(Success(take(&payments, presented, reservation, None).await?).into_response());
+        return Ok(Success(take(payments, presented, reservation, None).await?).into_response());
     };
     let run = async move |claim: Arc<Claim>| {
-        let paid = take(&payments, presented, reservation, Some(Arc::clone(&claim))).await;
+        let paid = take(payments, presented, reservation, Some(Arc::clone(&claim))).await;
         claim.settle(paid).await
     };
     Ok(idempotency.answer(keyed, run).await?.into_response())
@@ -194,10 +194,10 @@ async fn pay_many(
 ) -> Result<Response, ApiError> {
     request.check()?;
     let Some(keyed) = key.on(presented.claim.user, Call::PayMany, &request)? else {
-        return Ok(Success(take_many(&payments, presented, request, None).await?).into_response());
+        return Ok(Success(take_many(payments, presented, request, None).await?).into_response());
     };
     let run = async move |claim: Arc<Claim>| {
-        let paid = take_many(&payments, presented, request, Some(Arc::clone(&claim))).await;
+        let paid = take_many(payments, presented, request, Some(Arc::clone(&claim))).await;
         claim.settle(paid).await
     };
     Ok(idempotency.answer(keyed, run).await?.into_response())

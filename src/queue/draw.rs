@@ -72,7 +72,7 @@ pub struct Facts {
     #[schemars(example = 5000)]
     pub entries: Option<u64>,
     /// The order before the first drawn one, once it is over.
-    #[schemars(example = 4294967296_u64)]
+    #[schemars(example = 4_294_967_296_u64)]
     pub first_order: Option<u64>,
     /// How to recompute it.
     #[schemars(example = ALGORITHM)]

@@ -109,18 +109,18 @@ async fn hold(
 ) -> Result<Response, ApiError> {
     let request = match body {
         Ok(Json(request)) => request,
-        Err(error) => return Err(require_active(&queues, &presented).await.err().unwrap_or(error)),
+        Err(error) => return Err(require_active(queues, &presented).await.err().unwrap_or(error)),
     };
     let Some(keyed) = key.on(presented.claim.user, Call::Hold, &request)? else {
-        require_active(&queues, &presented).await?;
-        return Ok(Success(HoldView::from(take(&reservations, &presented, request).await?)).into_response());
+        require_active(queues, &presented).await?;
+        return Ok(Success(HoldView::from(take(reservations, &presented, request).await?)).into_response());
     };
     let run = async move |claim: Arc<Claim>| {
-        require_active(&queues, &presented).await?;
-        let held = take(&reservations, &presented, request).await;
+        require_active(queues, &presented).await?;
+        let held = take(reservations, &presented, request).await;
         let new: Vec<_> = held.iter().filter(|held| held.is_new).map(|held| held.reservation).collect();
         let schedule = request.concert_schedule_id;
-        settle(&reservations, &presented, schedule, &claim, &new, held.map(HoldView::from)).await
+        settle(reservations, &presented, schedule, &claim, &new, held.map(HoldView::from)).await
     };
     Ok(idempotency.answer(keyed, run).await?.into_response())
 }
@@ -196,19 +196,19 @@ async fn hold_many(
     let request = body.and_then(|Json(request)| request.wanted().map(|wanted| (request, wanted)));
     let (request, wanted) = match request {
         Ok(request) => request,
-        Err(error) => return Err(require_active(&queues, &presented).await.err().unwrap_or(error)),
+        Err(error) => return Err(require_active(queues, &presented).await.err().unwrap_or(error)),
     };
     let schedule = request.concert_schedule_id;
     let Some(keyed) = key.on(presented.claim.user, Call::Hold, &request)? else {
-        require_active(&queues, &presented).await?;
-        let held = take_many(&reservations, &presented, schedule, &wanted).await?;
+        require_active(queues, &presented).await?;
+        let held = take_many(reservations, &presented, schedule, &wanted).await?;
         return Ok(Success(HoldManyView::from(held)).into_response());
     };
     let run = async move |claim: Arc<Claim>| {
-        require_active(&queues, &presented).await?;
-        let held = take_many(&reservations, &presented, schedule, &wanted).await;
+        require_active(queues, &presented).await?;
+        let held = take_many(reservations, &presented, schedule, &wanted).await;
         let new = held.as_ref().map(|held| held.new.clone()).unwrap_or_default();
-        settle(&reservations, &presented, schedule, &claim, &new, held.map(HoldManyView::from)).await
+        settle(reservations, &presented, schedule, &claim, &new, held.map(HoldManyView::from)).await
     };
     Ok(idempotency.answer(keyed, run).await?.into_response())
 }

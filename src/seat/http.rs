@@ -75,7 +75,7 @@ async fn seats(
     IdPath(id): IdPath<ids::Schedule>,
     AllHeaders(headers): AllHeaders,
 ) -> Result<Response, ApiError> {
-    require_open(&concerts, &pass, id)?;
+    require_open(concerts, &pass, id)?;
     let list = seats.free_list(id).await?;
     Ok(list.answer.answer(&headers).await)
 }
@@ -87,7 +87,7 @@ async fn seat_map(
     IdPath(id): IdPath<ids::Schedule>,
     AllHeaders(headers): AllHeaders,
 ) -> Result<Response, ApiError> {
-    require_open(&concerts, &pass, id)?;
+    require_open(concerts, &pass, id)?;
     let map = seats.seat_map(id).await?;
     Ok(map.answer.answer(&headers).await)
 }
@@ -104,7 +104,7 @@ async fn events(
 ) -> Result<EventStream, ApiError> {
     let standing = queues.check_lately(&pass.queue, &pass.claim).await?;
     standing.require_active()?;
-    require_open(&concerts, &pass, id)?;
+    require_open(concerts, &pass, id)?;
     let last = single_header(&headers, &LAST_EVENT_ID);
     seats.watch(id, Watcher { user: pass.claim.user, left: standing.left(), last }).await
 }

@@ -125,11 +125,11 @@ async fn charge(
     Json(request): Json<ChargeRequest>,
 ) -> Result<Response, ApiError> {
     let Some(keyed) = key.on(user, Call::Charge, &request)? else {
-        let added = add(&wallets, user, request.amount, None).await;
+        let added = add(wallets, user, request.amount, None).await;
         return Ok(Success(added.map_err(in_doubt)?).into_response());
     };
     let run = async move |claim: Arc<Claim>| {
-        let added = add(&wallets, user, request.amount, Some(&claim)).await;
+        let added = add(wallets, user, request.amount, Some(&claim)).await;
         claim.settle(added).await
     };
     Ok(idempotency.answer(keyed, run).await?.into_response())

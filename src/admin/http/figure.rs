@@ -123,7 +123,7 @@ pub(super) async fn figures(
     Query(asked): Query<Asked>,
 ) -> Result<Success<FiguresView>, ApiError> {
     let (page, size) = Page { page: asked.page, size: asked.size }.read()?;
-    let upcoming = upcoming(&concerts, asked.concert_id.as_deref())?;
+    let upcoming = upcoming(concerts, asked.concert_id.as_deref())?;
     let taken = usize::try_from(size).unwrap_or(usize::MAX);
     let mut schedules = Vec::new();
     for schedule in upcoming.iter().skip(skipped(page, size)).take(taken) {
@@ -142,7 +142,7 @@ pub(super) async fn figures(
         name: queue.name.clone(),
         figures: queues.figures(queue.id).map(FigureView::from),
     };
-    let Totals { payments, won } = totals(&admin, &payments).await?;
+    let Totals { payments, won } = totals(admin, payments).await?;
     Ok(Success(FiguresView {
         queues: all.into_iter().map(of_queue).collect(),
         schedules,

@@ -244,7 +244,7 @@ pub(super) async fn list(
 ) -> Result<Success<QueuesView>, ApiError> {
     let (page, size) = asked.read()?;
     let (listed, total) = queues.controlled(None, offset(page, size), size).await?;
-    let listed = listed.into_iter().map(|queue| QueueView::new(queue, &queues)).collect();
+    let listed = listed.into_iter().map(|queue| QueueView::new(queue, queues)).collect();
     Ok(Success(QueuesView { queues: listed, page, size, total }))
 }
 
@@ -254,7 +254,7 @@ pub(super) async fn one(
 ) -> Result<Success<QueueView>, ApiError> {
     let (found, _) = queues.controlled(Some(known(&name)?), 0, 1).await?;
     let queue = found.into_iter().next().ok_or_else(no_such_queue)?;
-    Ok(Success(QueueView::new(queue, &queues)))
+    Ok(Success(QueueView::new(queue, queues)))
 }
 
 /// What cannot be a queue's name is none's.
@@ -277,7 +277,7 @@ pub(super) async fn create(
     if let Err(error) = queue::create(postgres, connection, name).await {
         return Err(act.give_up(error).await);
     }
-    finish(act, &queues, name, &fields, &change).await
+    finish(act, queues, name, &fields, &change).await
 }
 
 pub(super) async fn set(
@@ -290,7 +290,7 @@ pub(super) async fn set(
     let change = change(&fields)?;
     let name = known(&name)?;
     let act = admin.begin(asker.does(Action::SetQueue)).await?;
-    finish(act, &queues, name, &fields, &change).await
+    finish(act, queues, name, &fields, &change).await
 }
 
 pub(super) async fn pause(
@@ -302,7 +302,7 @@ pub(super) async fn pause(
     let change = Change { paused: Some(true), ..Change::default() };
     let name = known(&name)?;
     let act = admin.begin(asker.does(Action::PauseQueue)).await?;
-    finish(act, &queues, name, &Fields::new(), &change).await
+    finish(act, queues, name, &Fields::new(), &change).await
 }
 
 /// From a pause, and from draining.
@@ -315,7 +315,7 @@ pub(super) async fn resume(
     let change = Change { paused: Some(false), draining: Some(false), ..Change::default() };
     let name = known(&name)?;
     let act = admin.begin(asker.does(Action::ResumeQueue)).await?;
-    finish(act, &queues, name, &Fields::new(), &change).await
+    finish(act, queues, name, &Fields::new(), &change).await
 }
 
 pub(super) async fn drain(
@@ -327,7 +327,7 @@ pub(super) async fn drain(
     let change = Change { draining: Some(true), ..Change::default() };
     let name = known(&name)?;
     let act = admin.begin(asker.does(Action::DrainQueue)).await?;
-    finish(act, &queues, name, &Fields::new(), &change).await
+    finish(act, queues, name, &Fields::new(), &change).await
 }
 
 /// Changes the queue, and with that ends the act.
