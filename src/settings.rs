@@ -16,10 +16,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::admin::{OperatorKeys, operator_keys};
 use crate::burst::BurstSettings;
 use crate::complaint::complaint;
+use crate::connection::ConnectionSettings;
 use crate::console::{AdminSettings, TopSettings};
 use crate::dev::GuardArgs;
 use crate::gate::{GateSettings, WaitingPage};
 use crate::health::HealthSettings;
+use crate::http::RateSettings;
 use crate::identity::IdentitySettings;
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
@@ -222,9 +224,12 @@ pub struct ServiceSettings {
     /// The venue's time zone
     #[arg(long, env = "ONSALE_TIME_ZONE", default_value = "Asia/Seoul", value_parser = time_zone)]
     pub time_zone: Tz,
-    /// Changes a second that one user may ask of one instance, with a burst of one second's worth; 0 for no limit
-    #[arg(long, env = "ONSALE_USER_WRITES_PER_SECOND", default_value_t = 1000, value_parser = whole(0..=1_000_000))]
-    pub user_writes_per_second: u32,
+    /// How fast users and addresses may go.
+    #[command(flatten)]
+    pub rates: RateSettings,
+    /// How many connections, and how long.
+    #[command(flatten)]
+    pub connections: ConnectionSettings,
     /// Connections to PostgreSQL
     #[arg(long, env = "ONSALE_POSTGRES_CONNECTIONS", default_value_t = 16, value_parser = whole(1..=1000))]
     pub postgres_connections: u32,

@@ -12,7 +12,7 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use http::router;
+pub use http::{calls, router};
 pub use pass::{Issued, KeyError, Pass};
 pub use waiting::WaitingPage;
 

@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 pub use control::Totals;
 pub use history::Past;
-pub use http::router;
+pub use http::{calls, router};
 pub use refund::{RefundError, Refunded};
 
 use crate::concert::Concerts;

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn it_is_noted_again_once_that_says_something_new() {
-        let ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        let ago = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
         let last = Last { start: ago, at_ms: AtomicU64::new(1000) };
         assert!(last.is_within(Duration::from_secs(62)));
         assert!(!last.is_within(Duration::from_secs(50)));

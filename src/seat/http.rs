@@ -7,9 +7,10 @@ use axum::routing::get;
 use http::header::{HeaderMap, HeaderName};
 
 use super::Seats;
-use super::hub::Watcher;
+use super::hub::{ChangesView, Watcher};
+use super::render::{FreeSeatsView, SeatMapView};
 use crate::concert::Concerts;
-use crate::http::{AllHeaders, ApiError, ErrorCode, EventStream, IdPath, RateLimits, single_header};
+use crate::http::{AllHeaders, ApiError, Described, ErrorCode, EventStream, IdPath, RateLimits, schema, single_header};
 use crate::ids::{self, ScheduleId};
 use crate::queue::{ActivePass, Presented, Queues, Watching};
 
@@ -30,6 +31,43 @@ where
         .route("/api/v1/concerts/schedules/{concertScheduleId}/events", get(events))
 }
 
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    let of_schedule = |call: Described| {
+        call.at::<ScheduleId>("concertScheduleId").fails(&[ErrorCode::ScheduleNotFound, ErrorCode::WrongQueue])
+    };
+    vec![
+        of_schedule(Described::get(
+            "/api/v1/concerts/schedules/{concertScheduleId}/seats",
+            "seats",
+            "The seats that are free now, by number.",
+        ))
+        .saying("Changes of this instance show at once, those of others within 250 ms. Send the `ETag` back.")
+        .active()
+        .tagged()
+        .gives::<FreeSeatsView>()
+        .leads_to("hold", "body.concertSeatId", "/data/seats/0/concertSeatId"),
+        of_schedule(Described::get(
+            "/api/v1/concerts/schedules/{concertScheduleId}/seat-map",
+            "seatMap",
+            "Every seat: where it is, what it costs, whether it is free.",
+        ))
+        .active()
+        .tagged()
+        .gives::<SeatMapView>(),
+        of_schedule(Described::get(
+            "/api/v1/concerts/schedules/{concertScheduleId}/events",
+            "seatEvents",
+            "What changes in the seats, as a stream.",
+        ))
+        .saying("First all that is not free, or what changed since `Last-Event-ID`; then what changes.")
+        .watching()
+        .fails(&[ErrorCode::TokenExpired, ErrorCode::TokenNotActive])
+        .gives_events(&[("seats", schema::<ChangesView>), ("changes", schema::<ChangesView>)]),
+    ]
+}
+
 async fn seats(
     State(concerts): State<&'static Concerts>,
     State(seats): State<&'static Seats>,
@@ -37,7 +75,7 @@ async fn seats(
     IdPath(id): IdPath<ids::Schedule>,
     AllHeaders(headers): AllHeaders,
 ) -> Result<Response, ApiError> {
-    require_open(&concerts, &pass, id)?;
+    require_open(concerts, &pass, id)?;
     let list = seats.free_list(id).await?;
     Ok(list.answer.answer(&headers).await)
 }
@@ -49,7 +87,7 @@ async fn seat_map(
     IdPath(id): IdPath<ids::Schedule>,
     AllHeaders(headers): AllHeaders,
 ) -> Result<Response, ApiError> {
-    require_open(&concerts, &pass, id)?;
+    require_open(concerts, &pass, id)?;
     let map = seats.seat_map(id).await?;
     Ok(map.answer.answer(&headers).await)
 }
@@ -66,7 +104,7 @@ async fn events(
 ) -> Result<EventStream, ApiError> {
     let standing = queues.check_lately(&pass.queue, &pass.claim).await?;
     standing.require_active()?;
-    require_open(&concerts, &pass, id)?;
+    require_open(concerts, &pass, id)?;
     let last = single_header(&headers, &LAST_EVENT_ID);
     seats.watch(id, Watcher { user: pass.claim.user, left: standing.left(), last }).await
 }
