@@ -13,9 +13,10 @@ use tokio_util::task::TaskTracker;
 use crate::admin::{self, Admin, Operators};
 use crate::concert::{self, Concerts};
 use crate::gate::{self, Gate};
-use crate::http::{self, ApiError, RateLimits, Success};
+use crate::http::{self, ApiError, Described, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::identity::{Identity, IdentityError};
+use crate::openapi;
 use crate::payment::{self, Payments};
 use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
@@ -31,6 +32,9 @@ use crate::wallet::{self, Wallets};
 /// is full, and a hall of seats can be made at once.
 const MOST_ADMIN_CALLS: usize = 16;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Refusals take no time, so there are hardly ever two at once; but each is answered as what it is.
+const MOST_REFUSALS: usize = 1_000_000;
 
 /// The running service. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -178,7 +182,7 @@ impl App {
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
             identity,
-            rate_limits: Arc::new(RateLimits::new(service.user_writes_per_second)),
+            rate_limits: Arc::new(RateLimits::new(&service.rates)),
             readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
             sampler: Arc::new(sampler),
             tasks,
@@ -197,6 +201,7 @@ impl App {
             .merge(wallet::router())
             .merge(payment::router())
             .merge(gate::router())
+            .merge(openapi::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let (calls, draining) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.draining);
@@ -211,6 +216,12 @@ impl App {
         }
     }
 
+    /// What answers calls of addresses that go too fast, whatever they ask for.
+    pub fn refusals(&self, request_timeout: Duration) -> Router {
+        let router = Router::new().fallback(async || http::too_fast());
+        http::wrap(router, request_timeout, MOST_REFUSALS, self.readiness.draining.clone())
+    }
+
     /// From now on not ready. Streams end; who comes again is sent elsewhere by the load balancer.
     pub fn begin_drain(&self) {
         self.streams.cancel();
@@ -218,6 +229,15 @@ impl App {
         self.seats.end_streams();
         self.readiness.draining.store(true, Ordering::SeqCst);
     }
+}
+
+/// What is said of the service's own calls.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    vec![
+        Described::get("/livez", "alive", "The service is alive."),
+        Described::get("/readyz", "ready", "Redis and Postgres answer, the schema is there, no shutdown has begun."),
+    ]
 }
 
 async fn livez() -> Success<()> {

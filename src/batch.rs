@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tracing::{Instrument, Span};
 
 /// What is done in batches.
 pub trait Work: Send + Sync + 'static {
@@ -77,6 +78,8 @@ struct State<W: Work> {
 struct Waiting<W: Work> {
     job: W::Job,
     since: Instant,
+    /// Its caller's, in which it waits.
+    span: Span,
     answer: Answer<W>,
 }
 
@@ -87,6 +90,8 @@ struct Batch<W: Work> {
     jobs: Vec<W::Job>,
     answers: Vec<Answer<W>>,
     keys: Vec<W::Key>,
+    /// What is done for all is the first one's to show; the others' spans point to it.
+    span: Span,
 }
 
 impl<W: Work> Batcher<W> {
@@ -100,18 +105,19 @@ impl<W: Work> Batcher<W> {
     /// Has a job done in the next batch.
     pub async fn submit(&self, job: W::Job) -> Result<W::Answer, NotDone> {
         let (answer, answered) = oneshot::channel();
+        let span = tracing::debug_span!("batch", otel.name = self.0.work.op());
         {
             let mut state = self.0.state();
             if state.waiting.len() >= self.0.bounds.waiting {
                 return Err(NotDone::Full);
             }
-            state.waiting.push_back(Waiting { job, since: Instant::now(), answer });
+            state.waiting.push_back(Waiting { job, since: Instant::now(), span: span.clone(), answer });
             if state.lanes < self.0.bounds.lanes {
                 state.lanes += 1;
                 tokio::spawn(Arc::clone(&self.0).run_lane());
             }
         }
-        answered.await.unwrap_or(Err(NotDone::Lost))
+        answered.instrument(span).await.unwrap_or(Err(NotDone::Lost))
     }
 }
 
@@ -125,11 +131,11 @@ impl<W: Work> Shared<W> {
         loop {
             // Who is ready to submit at this moment comes along.
             tokio::task::yield_now().await;
-            let Some(Batch { jobs, answers, keys }) = self.next_batch() else { return };
+            let Some(Batch { jobs, answers, keys, span }) = self.next_batch() else { return };
             metrics::histogram!("batch_size", "op" => self.work.op())
                 .record(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
             // Of a panic the panic hook tells; those who wait learn that there is no answer.
-            let done = AssertUnwindSafe(self.work.run(jobs)).catch_unwind().await.unwrap_or_default();
+            let done = AssertUnwindSafe(self.work.run(jobs)).catch_unwind().instrument(span).await.unwrap_or_default();
             self.release(&keys);
             for (answer, done) in answers.into_iter().zip(done) {
                 // Who has gone away does not want it.
@@ -159,7 +165,7 @@ impl<W: Work> State<W> {
     /// The first that wait, but for those that share a key with one under way: they stay for a later batch. Who has gone
     /// away, or has waited too long, is not begun.
     fn take(&mut self, bounds: Bounds) -> Option<Batch<W>> {
-        let mut batch = Batch { jobs: Vec::new(), answers: Vec::new(), keys: Vec::new() };
+        let mut batch = Batch { jobs: Vec::new(), answers: Vec::new(), keys: Vec::new(), span: Span::none() };
         let mut stay = VecDeque::new();
         while batch.jobs.len() < bounds.size
             && let Some(waiting) = self.waiting.pop_front()
@@ -175,7 +181,12 @@ impl<W: Work> State<W> {
                 stay.push_back(waiting);
                 continue;
             }
-            let Waiting { job, answer, .. } = waiting;
+            let Waiting { job, span, answer, .. } = waiting;
+            if batch.span.is_disabled() {
+                batch.span = span;
+            } else {
+                span.follows_from(&batch.span);
+            }
             self.busy.extend(W::keys(&job));
             batch.keys.extend(W::keys(&job));
             batch.jobs.push(job);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The greatest id and amount: 2^53 - 1, the last whole number that a JSON number holds exactly.
@@ -35,6 +36,40 @@ pub enum Payment {}
 /// Marks the id of an entry in a wallet's ledger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transaction {}
+
+/// What an id is of.
+pub trait Kind {
+    /// What an id of this kind is, for `/openapi.json`.
+    const SAYS: &'static str;
+}
+
+impl Kind for User {
+    const SAYS: &'static str = "A user's id.";
+}
+
+impl Kind for Concert {
+    const SAYS: &'static str = "A concert's id.";
+}
+
+impl Kind for Schedule {
+    const SAYS: &'static str = "The id of one evening of a concert.";
+}
+
+impl Kind for Seat {
+    const SAYS: &'static str = "The id of one seat on one evening.";
+}
+
+impl Kind for Reservation {
+    const SAYS: &'static str = "A reservation's id, given with the hold and kept by the sale.";
+}
+
+impl Kind for Payment {
+    const SAYS: &'static str = "The id of a payment in the history.";
+}
+
+impl Kind for Transaction {
+    const SAYS: &'static str = "The id of an entry in a wallet's ledger.";
+}
 
 /// A user's id, the `userId` header.
 pub type UserId = Id<User>;
@@ -99,6 +134,22 @@ impl<Kind> fmt::Debug for Id<Kind> {
 impl<Kind> Serialize for Id<Kind> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.0)
+    }
+}
+
+impl<K: Kind> JsonSchema for Id<K> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Id".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer", "format": "int64", "minimum": 1, "maximum": GREATEST, "description": K::SAYS, "examples": [1],
+        })
     }
 }
 

@@ -23,7 +23,7 @@ use crate::store_error::StoreError;
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
 
 /// Name, interval, step.
-const JOBS: [(&str, Duration, Step); 15] = [
+const JOBS: [(&str, Duration, Step); 16] = [
     // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
     ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
     // Tells those who watch their tokens what is new.
@@ -72,7 +72,11 @@ const JOBS: [(&str, Duration, Step); 15] = [
         }
         .boxed()
     }),
-    // Forgets quiet users.
+    // Tells the other instances who has asked for much here: up to 4000 addresses and as many users a run.
+    ("http.share_limits", Duration::from_millis(250), |app| {
+        async move { app.rate_limits.share(&app.readiness.redis).await }.boxed()
+    }),
+    // Forgets quiet users and addresses.
     ("http.prune", Duration::from_mins(1), |app| {
         async move {
             app.rate_limits.prune();

@@ -6,10 +6,10 @@
 //!
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
 //! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
-//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators; [`identity`] knows who asks; below them are [`idempotency`],
-//! [`batch`], [`http`], [`redis`] and [`postgres`], which know nothing of concerts. [`burst`] is a crowd
-//! that comes from outside, [`console`] what operators have in a terminal; [`sample`] measures the shop for those who
-//! watch it. `docs/architecture.md` follows one purchase through them.
+//! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators, [`openapi`] describes all calls,
+//! [`identity`] knows who asks; below them are [`idempotency`], [`batch`], [`connection`], [`http`], [`limit`], [`redis`] and
+//! [`postgres`], which know nothing of concerts. [`burst`] is a crowd that comes from outside, [`console`] what operators have in
+//! a terminal; [`sample`] measures the shop for those who watch it. `docs/architecture.md` follows one purchase through them.
 
 pub mod admin;
 pub mod app;
@@ -18,6 +18,7 @@ pub mod batch;
 pub mod burst;
 mod complaint;
 pub mod concert;
+pub mod connection;
 pub mod console;
 pub mod dev;
 pub mod gate;
@@ -27,7 +28,9 @@ pub mod idempotency;
 pub mod identity;
 pub mod ids;
 pub mod jobs;
+pub mod limit;
 pub mod money;
+pub mod openapi;
 pub mod payment;
 pub mod postgres;
 pub mod queue;
@@ -41,4 +44,5 @@ pub mod shelf;
 pub mod store_error;
 pub mod tally;
 pub mod telemetry;
+pub mod veiled;
 pub mod wallet;

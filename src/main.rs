@@ -13,7 +13,7 @@ use onsale::postgres::Postgres;
 use onsale::queue::Facts;
 use onsale::serve::{Server, asked_to_stop};
 use onsale::settings::{AuditSettings, Cli, Command, SeedSettings, ServeSettings, StoreSettings, VerifyDrawSettings};
-use onsale::telemetry::{Output, start_logs};
+use onsale::telemetry::{Output, Traces, start_logs};
 use tokio_util::sync::CancellationToken;
 
 /// Each request makes and drops some dozens of small things, and this does it with the least CPU time.
@@ -45,8 +45,21 @@ async fn run(cli: Cli) -> Outcome {
         Command::Serve(_) | Command::Dev(_) => Output::Stdout,
         _ => Output::Stderr,
     };
-    start_logs(&cli.log, output)?;
-    match cli.command {
+    let traces = match &cli.command {
+        Command::Serve(settings) => Traces::start(&settings.service.traces)?,
+        Command::Dev(settings) => Traces::start(&settings.service.traces)?,
+        _ => None,
+    };
+    start_logs(&cli.log, output, traces.as_ref())?;
+    let outcome = carry_out(cli.command).await;
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
+    outcome
+}
+
+async fn carry_out(command: Command) -> Outcome {
+    match command {
         Command::Serve(settings) => serve(&settings).await,
         Command::Dev(settings) => Ok(dev::run(*settings).await.map(|()| ExitCode::SUCCESS)?),
         Command::Migrate(stores) => migrate(&stores).await,

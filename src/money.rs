@@ -1,8 +1,11 @@
 //! Whole won. The arithmetic on balances is Postgres' own, under CHECK constraints; here amounts are only read, bounded
 //! and passed on.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::ids::GREATEST;
 
 /// An amount in whole won (KRW).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -22,6 +25,40 @@ pub struct RawAmount(Option<i64>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an amount is a whole number from 1 to 100000000")]
 pub struct OutOfRange;
+
+impl JsonSchema for Won {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Won".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer", "format": "int64", "minimum": -GREATEST, "maximum": GREATEST,
+            "description": "An amount in whole won (KRW).", "examples": [150_000],
+        })
+    }
+}
+
+impl JsonSchema for RawAmount {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "integer", "format": "int64", "minimum": 1, "maximum": GREATEST_CHARGE.0,
+            "description": "An amount to add, in whole won (KRW).", "examples": [200_000],
+        })
+    }
+}
 
 impl RawAmount {
     /// The amount, if it is in range.

@@ -4,8 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
-use axum::serve::ListenerExt;
 use metrics_exporter_prometheus::PrometheusHandle;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket};
@@ -13,12 +11,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, StartError};
+use crate::connection::Doors;
 use crate::jobs;
 use crate::settings::ServeSettings;
 use crate::telemetry;
 
 /// Connections that the system may queue up before they are accepted.
 const BACKLOG: u32 = 4096;
+
+/// Files that a process may usually have open if it does not ask for more.
+const FILES_AT_THE_START: u64 = 1024;
 
 /// Why the service did not start, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +55,7 @@ pub struct Server {
     app: App,
     api: TcpListener,
     metrics: TcpListener,
-    router: Router,
+    doors: Doors,
     grace: Duration,
     drain: Duration,
     recorded: PrometheusHandle,
@@ -63,9 +65,10 @@ impl Server {
     /// Connects to the stores and binds the addresses.
     pub async fn bind(settings: &ServeSettings) -> Result<Self, ServeError> {
         let service = &settings.service;
-        if let Err(error) = allow_open_files() {
+        let most_files = allow_open_files().unwrap_or_else(|error| {
             tracing::warn!(%error, "no more files may be open than at the start: each stream and connection is one");
-        }
+            FILES_AT_THE_START
+        });
         // Before anything is counted.
         let recorded = telemetry::install_metrics()?;
         let app = App::start(settings).await?;
@@ -74,10 +77,11 @@ impl Server {
         let metrics = listen(service.metrics_listen, "ONSALE_METRICS_LISTEN")?;
         let request_timeout = Duration::from_millis(service.request_timeout_ms.into());
         let max_in_flight = usize::try_from(service.max_in_flight).unwrap_or(usize::MAX);
-        let router = app.router(request_timeout, max_in_flight);
+        let (calls, refusals) = (app.router(request_timeout, max_in_flight), app.refusals(request_timeout));
+        let doors = Doors::new(service.connections, most_files, calls, refusals, app.rate_limits.clone());
         let grace = Duration::from_millis(service.shutdown_grace_ms.into());
         let drain = Duration::from_secs(service.shutdown_timeout_seconds.into());
-        Ok(Self { app, api, metrics, router, grace, drain, recorded })
+        Ok(Self { app, api, metrics, doors, grace, drain, recorded })
     }
 
     /// Where the API is.
@@ -93,24 +97,18 @@ impl Server {
     /// Serves until `stop` is cancelled; then says so at `/readyz` for a moment in which it still serves, finishes what is
     /// under way, stops the jobs and returns, at the latest after the time that a shutdown may take.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        let Self { app, api, metrics, router, grace, drain, recorded } = self;
+        let Self { app, api, metrics, doors, grace, drain, recorded } = self;
         let stop_jobs = CancellationToken::new();
         let mut scheduler = jobs::start(&app, &stop_jobs).await?;
         let sampler = app.sampler.clone();
         let serve_metrics = tokio::spawn(telemetry::serve_metrics(metrics, recorded, move || sampler.tell()));
 
         let close = CancellationToken::new();
-        let api = api.tap_io(|stream| {
-            // Without this small answers would wait for the client's acknowledgements.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "a connection without TCP_NODELAY");
-            }
-        });
-        let serve = axum::serve(api, router).with_graceful_shutdown(close.clone().cancelled_owned());
-        let mut serve = tokio::spawn(async move { serve.await });
+        let mut serve = tokio::spawn(doors.serve(api, close.clone()));
         tokio::select! {
             () = stop.cancelled() => {}
-            ended = &mut serve => return ended.map_err(io::Error::other)?.map_err(ServeError::Io),
+            // It ends when it is told to, or by a fault of ours.
+            ended = &mut serve => return ended.map_err(|fault| ServeError::Io(io::Error::other(fault))),
         }
 
         tracing::info!("shutting down");

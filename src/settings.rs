@@ -16,14 +16,17 @@ use clap::{Args, Parser, Subcommand};
 use crate::admin::{OperatorKeys, operator_keys};
 use crate::burst::BurstSettings;
 use crate::complaint::complaint;
+use crate::connection::ConnectionSettings;
 use crate::console::{AdminSettings, TopSettings};
 use crate::dev::GuardArgs;
 use crate::gate::{GateSettings, WaitingPage};
 use crate::health::HealthSettings;
+use crate::http::RateSettings;
 use crate::identity::IdentitySettings;
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
 use crate::redis::RedisSettings;
+use crate::telemetry::TraceSettings;
 
 /// At two milliseconds a statement, a few connections answer as many well within a time-out; of many more the last would
 /// only wait for it.
@@ -70,7 +73,7 @@ pub enum Command {
 }
 
 /// Where the stores are.
-#[derive(Debug, Clone, Args)]
+#[derive(Clone, Args)]
 pub struct StoreSettings {
     /// PostgreSQL: postgres://user:password@host:port/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
@@ -221,9 +224,12 @@ pub struct ServiceSettings {
     /// The venue's time zone
     #[arg(long, env = "ONSALE_TIME_ZONE", default_value = "Asia/Seoul", value_parser = time_zone)]
     pub time_zone: Tz,
-    /// Changes a second that one user may ask of one instance, with a burst of one second's worth; 0 for no limit
-    #[arg(long, env = "ONSALE_USER_WRITES_PER_SECOND", default_value_t = 1000, value_parser = whole(0..=1_000_000))]
-    pub user_writes_per_second: u32,
+    /// How fast users and addresses may go.
+    #[command(flatten)]
+    pub rates: RateSettings,
+    /// How many connections, and how long.
+    #[command(flatten)]
+    pub connections: ConnectionSettings,
     /// Connections to PostgreSQL
     #[arg(long, env = "ONSALE_POSTGRES_CONNECTIONS", default_value_t = 16, value_parser = whole(1..=1000))]
     pub postgres_connections: u32,
@@ -245,6 +251,9 @@ pub struct ServiceSettings {
     /// Streams of events open at a time, of tokens as many as of seats; more are answered 503
     #[arg(long, env = "ONSALE_MAX_STREAMS", default_value_t = 20_000, value_parser = whole(1..=10_000_000))]
     pub max_streams: u32,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceSettings,
     /// Milliseconds that a shutdown goes on serving, with /readyz at 503, so that load balancers can see it
     #[arg(long, env = "ONSALE_SHUTDOWN_GRACE_MS", default_value_t = 500, value_parser = whole(0..=60_000))]
     pub shutdown_grace_ms: u32,
@@ -274,6 +283,13 @@ impl Secret {
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+impl std::fmt::Debug for StoreSettings {
+    /// Without the addresses, which carry passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreSettings").field("key_prefix", &self.key_prefix).finish_non_exhaustive()
     }
 }
 

@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-pub use http::router;
+pub use http::{calls, router};
 pub(crate) use operator::operator_keys;
 pub use operator::{OperatorKeys, Operators};
 

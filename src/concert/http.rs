@@ -8,11 +8,13 @@ use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::programme::ScheduleView;
 use super::{Concert, Concerts};
-use crate::http::{ApiError, ErrorCode, IdPath, Query, RateLimits, Success};
+use crate::http::{ApiError, Date, Described, ErrorCode, IdPath, Query, RateLimits, Success};
 use crate::ids::{self, ConcertId};
 use crate::queue::{ActivePass, Queues};
 use crate::seat::Seats;
@@ -36,27 +38,55 @@ where
         .route("/api/v1/concerts/{concertId}/schedules", get(schedules))
 }
 
-#[derive(Debug, Deserialize)]
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    vec![
+        Described::get("/api/v1/concerts", "concerts", "The programme.").query::<Page>().gives::<ProgrammeView>(),
+        Described::get("/api/v1/concerts/{concertId}/schedules", "schedules", "Dates that can still be booked.")
+            .saying("Today or later, with a seat free now, by date.")
+            .active()
+            .at::<ConcertId>("concertId")
+            .gives::<SchedulesView<'_>>()
+            .fails(&[ErrorCode::ConcertNotFound, ErrorCode::WrongQueue])
+            .leads_to("seats", "path.concertScheduleId", "/data/schedules/0/concertScheduleId"),
+    ]
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 struct Page {
+    /// Which page, from 1; the first unless said.
+    #[schemars(range(min = 1, max = FURTHEST_PAGE), example = 1)]
     page: Option<usize>,
+    /// How many on a page; 20 unless said.
+    #[schemars(range(min = 1, max = LARGEST_PAGE), example = 20)]
     size: Option<usize>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ProgrammeView {
+    /// By id.
     concerts: Vec<ConcertView>,
+    /// Which page this is, from 1.
+    #[schemars(example = 1)]
     page: usize,
+    /// How many fit on a page.
+    #[schemars(example = 20)]
     size: usize,
-    /// Of all concerts.
+    /// How many concerts there are on all pages.
+    #[schemars(example = 10)]
     total: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ConcertView {
     concert_id: ConcertId,
+    /// What it is called.
+    #[schemars(example = &"The Big One")]
     title: String,
     /// The dates from today on, sold out or not.
+    #[schemars(with = "Vec<Date>")]
     dates: Vec<NaiveDate>,
 }
 
@@ -80,8 +110,10 @@ async fn programme(
     Ok(Success(ProgrammeView { concerts: shown.map(view).collect(), page, size, total: all.len() }))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SchedulesView<'a> {
+    /// By date.
+    #[schemars(with = "Vec<ScheduleView>")]
     schedules: &'a [&'a RawValue],
 }
 

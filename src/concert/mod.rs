@@ -19,7 +19,7 @@ pub use control::{
     AddedSchedule, ControlError, Listed, ListedSchedule, NewConcert, NewSchedule, add_schedules, create,
 };
 pub use demo::{Seeded, seed};
-pub use http::router;
+pub use http::{calls, router};
 pub use programme::{Concert, Programme, Schedule};
 
 use crate::ids::{ConcertId, ScheduleId};

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 use foldhash::fast::RandomState;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::http::Date;
 use crate::ids::{ConcertId, ScheduleId};
 use crate::queue::QueueId;
 
@@ -39,10 +41,11 @@ pub struct Schedule {
     pub(super) view: Box<RawValue>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ScheduleView {
+pub(super) struct ScheduleView {
     concert_schedule_id: ScheduleId,
+    #[schemars(with = "Date")]
     date: NaiveDate,
 }
 

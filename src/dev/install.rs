@@ -1,4 +1,4 @@
-//! Installing Redis, Postgres, libfaketime, nginx, Node and Prometheus with the machine's own package manager.
+//! Installing Redis, Postgres, libfaketime, nginx, Node, Prometheus and Python with the machine's own package manager.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -34,6 +34,8 @@ struct Manager {
     node: &'static str,
     /// The package with Prometheus and promtool.
     prometheus: &'static str,
+    /// The package with Python's environments, and Python.
+    python: &'static str,
     /// Whether it must be run as root.
     as_root: bool,
 }
@@ -49,6 +51,7 @@ const MANAGERS: [Manager; 4] = [
         nginx: "nginx",
         node: "nodejs",
         prometheus: "prometheus",
+        python: "python3-venv",
         as_root: true,
     },
     Manager {
@@ -61,6 +64,7 @@ const MANAGERS: [Manager; 4] = [
         nginx: "nginx",
         node: "nodejs",
         prometheus: "golang-github-prometheus",
+        python: "python3",
         as_root: true,
     },
     Manager {
@@ -73,6 +77,7 @@ const MANAGERS: [Manager; 4] = [
         nginx: "nginx",
         node: "nodejs",
         prometheus: "prometheus",
+        python: "python3",
         as_root: true,
     },
     Manager {
@@ -85,6 +90,7 @@ const MANAGERS: [Manager; 4] = [
         nginx: "nginx",
         node: "node",
         prometheus: "prometheus",
+        python: "python",
         as_root: false,
     },
 ];
@@ -150,6 +156,16 @@ pub(super) async fn install_prometheus(machine: &Machine, allowed: Install) -> R
         find: |machine| machine.prometheus(),
     };
     install_extra(machine, allowed, &prometheus).await
+}
+
+/// Likewise for Python alone.
+pub(super) async fn install_python(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
+    let python = Extra {
+        name: "Python 3 with venv (python3)",
+        package: |manager| manager.python,
+        find: |machine| machine.python(),
+    };
+    install_extra(machine, allowed, &python).await
 }
 
 async fn install_extra(machine: &Machine, allowed: Install, extra: &Extra) -> Result<PathBuf, DevError> {
@@ -275,7 +291,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
 
-    use super::{Install, Machine, install, install_faketime, install_nginx, install_node, install_prometheus};
+    use super::{
+        Install, Machine, install, install_faketime, install_nginx, install_node, install_prometheus, install_python,
+    };
 
     type Outcome = Result<(), Box<dyn Error>>;
 
@@ -301,6 +319,7 @@ libfaketime) put {root}/usr/lib64/faketime/libfaketimeMT.so.1 ;;
 nginx) put {root}/usr/sbin/nginx ;;
 node*) put {root}/usr/bin/node ;;
 *prometheus) put {root}/usr/bin/prometheus; put {root}/usr/bin/promtool ;;
+python*) mkdir -p {root}/usr/bin; printf '#!/bin/sh\n' > {root}/usr/bin/python3; chmod 755 {root}/usr/bin/python3 ;;
 esac
 exit 1
 "#,
@@ -437,6 +456,20 @@ exit 1
         let program = install_prometheus(&machine, Install::Allowed).await?;
         assert_eq!(program, root.path().join("usr/bin/prometheus"));
         assert_eq!(calls(root.path()), "dnf install -y golang-github-prometheus\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn so_is_python_where_it_makes_no_environments() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "apt-get")?;
+        put(&root.path().join("usr/bin/python3"), "#!/bin/sh\nexit 1\n")?;
+        let forbidden = install_python(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        assert!(forbidden.contains("Python 3 with venv") && forbidden.ends_with("python3-venv"), "{forbidden}");
+        assert_eq!(install_python(&machine, Install::Allowed).await?, root.path().join("usr/bin/python3"));
+        let lines = "apt-get update\napt-get install -y --no-install-recommends python3-venv\n";
+        assert_eq!(calls(root.path()), lines);
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use super::guard::StopSignal;
 use super::home::Home;
 use super::process::{self, Running, Service};
 use super::programs::Programs;
+use crate::veiled::Veiled;
 
 /// What a server promises about a crash of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub enum Durability {
 #[derive(Debug)]
 pub struct PostgresServer {
     running: Running<Postgres>,
-    password: String,
+    password: Veiled,
 }
 
 #[derive(Debug)]
@@ -55,13 +56,13 @@ impl PostgresServer {
         let password = fs::read_to_string(&secret).map_err(error::file("read", &secret))?;
         let service = Postgres { program: programs.postgres.clone(), dir, durability };
         let running = Running::start(service, home, guard_exe).await?;
-        Ok(Self { running, password })
+        Ok(Self { running, password: password.into() })
     }
 
     /// Where to reach it, with the password.
     #[must_use]
     pub fn url(&self) -> String {
-        let (password, port) = (&self.password, self.running.port());
+        let (password, port) = (&*self.password, self.running.port());
         format!("postgres://onsale:{password}@127.0.0.1:{port}/onsale")
     }
 

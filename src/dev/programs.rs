@@ -90,6 +90,16 @@ pub async fn prometheus(install: Install) -> Result<Prometheus, DevError> {
     Ok(Prometheus { promtool: server.with_file_name("promtool"), server })
 }
 
+/// Finds a Python that can make virtual environments, for tests that play in one, and installs it where it is missing if that is
+/// allowed.
+pub async fn python(install: Install) -> Result<PathBuf, DevError> {
+    let machine = Machine::here();
+    match machine.python() {
+        Some(program) => Ok(program),
+        None => install::install_python(&machine, install).await,
+    }
+}
+
 /// Whether missing programs may be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Install {
@@ -186,6 +196,15 @@ impl Machine {
     /// Prometheus, if its tool is beside it.
     pub(super) fn prometheus(&self) -> Option<PathBuf> {
         self.find("prometheus").filter(|server| is_executable(&server.with_file_name("promtool")))
+    }
+
+    /// Debian has the part that makes environments in a package of its own.
+    pub(super) fn python(&self) -> Option<PathBuf> {
+        let makes_environments = |program: &PathBuf| {
+            let asked = Command::new(program).args(["-c", "import ensurepip, venv"]).output();
+            asked.is_ok_and(|output| output.status.success())
+        };
+        self.find("python3").filter(makes_environments)
     }
 
     /// A program of any kind.

@@ -7,15 +7,19 @@ use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
-use http::{StatusCode, Uri};
+use http::{Method, StatusCode, Uri};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::visitor::{PASS_COOKIE, Visitor};
 use super::waiting::way_back;
 use super::{Admitted, Gate, Issued, Shown};
-use crate::http::{ApiError, ErrorCode, Query, RateLimits, Success, matches_etag, single_header};
+use crate::http::{
+    Access, ApiError, Described, ErrorCode, Query, RateLimits, Success, Time, matches_etag, schema, single_header,
+};
 use crate::ids::ConcertId;
-use crate::queue::{Presented, Queue, Queues};
+use crate::queue::{Presented, Queue, QueueName, Queues};
+use crate::veiled::Veiled;
 
 const CHECK: &str = "/gate/check";
 
@@ -42,12 +46,86 @@ where
         .route("/api/v1/queues/token/pass", get(pass))
 }
 
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    let mut calls = vec![
+        Described::get("/api/v1/queues/token/pass", "pass", "A signed pass for other sites, for an active token.")
+            .active()
+            .gives::<PassView>(),
+        Described::get("/.well-known/jwks.json", "keys", "The keys that passes are checked with.")
+            .saying("A JSON Web Key Set (RFC 7517) that is in the envelope too.")
+            .tagged()
+            .gives_whole(schema::<KeySetView>),
+    ];
+    let names = ["gateGet", "gatePost", "gatePut", "gatePatch", "gateDelete", "gateOptions", "gateHead", "gateTrace"];
+    let behind = [
+        "gateBehindGet",
+        "gateBehindPost",
+        "gateBehindPut",
+        "gateBehindPatch",
+        "gateBehindDelete",
+        "gateBehindOptions",
+        "gateBehindHead",
+        "gateBehindTrace",
+    ];
+    let methods = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::OPTIONS,
+        Method::HEAD,
+        Method::TRACE,
+    ];
+    for ((method, name), behind) in methods.into_iter().zip(names).zip(behind) {
+        let asked = Described::get(CHECK, name, "For a site's proxy: whether this visitor may go on.");
+        calls.push(of_gate(asked.by(method.clone())).query::<Options>().fails(&[ErrorCode::ConcertNotFound]));
+        let asked =
+            Described::get("/gate/check/{path}", behind, "Likewise, for proxies that put this before the path.");
+        calls.push(of_gate(asked.by(method)).at::<Rest>("path").header(
+            "onsale-require-queue",
+            "The queue that the visitor must have come through.",
+            schema::<QueueName>,
+        ));
+    }
+    calls
+}
+
+fn of_gate(call: Described) -> Described {
+    call.saying("With a token or a pass, in a header or in the cookies `onsale_token` and `onsale_pass`. A refusal names the way \
+                 to the waiting page in `Location`.")
+        .open_to(&[Access::Token, Access::Pass])
+        .fails(&[ErrorCode::InvalidToken, ErrorCode::TokenExpired, ErrorCode::TokenNotActive, ErrorCode::WrongQueue])
+        .also(302, "Refused; `Location` is the way to the waiting page.")
+        .tells("X-Onsale-User", "The visitor.", "1")
+        .tells("X-Onsale-Queue", "The queue it came through.", "default")
+        .tells("X-Onsale-Pass", "Its pass.", "eyJhbGciOiJFZERTQSJ9.e30.c2ln")
+}
+
+/// The visitor's own path.
+#[derive(JsonSchema)]
+#[schemars(inline, transparent)]
+#[expect(dead_code, reason = "only described")]
+struct Rest(
+    /// The visitor's own path.
+    #[schemars(example = &"shop")]
+    String,
+);
+
 /// What the proxy's own configuration asks for.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Options {
+    /// The queue that the visitor must have come through.
+    #[schemars(with = "Option<QueueName>")]
     queue: Option<String>,
+    /// Likewise, by a concert that it serves.
+    #[schemars(with = "Option<ConcertId>")]
     concert_id: Option<String>,
+    /// `302` to have a refusal sent to the waiting page.
+    #[schemars(extend("enum" = ["302"]), example = &"302")]
     redirect: Option<String>,
 }
 
@@ -142,8 +220,8 @@ impl Gate {
 fn welcome(admitted: &Admitted, secure: bool) -> Result<Response, ApiError> {
     let value = |text: &str| HeaderValue::try_from(text).map_err(ApiError::internal);
     let (text, cookie) = match &admitted.pass {
-        Shown::Kept(text) => (text, None),
-        Shown::New(issued) => (&issued.text, Some(value(&cookie(issued, secure))?)),
+        Shown::Kept(text) => (&**text, None),
+        Shown::New(issued) => (&*issued.text, Some(value(&cookie(issued, secure))?)),
     };
     let user = HeaderValue::from(admitted.user.get());
     let mut response =
@@ -155,7 +233,7 @@ fn welcome(admitted: &Admitted, secure: bool) -> Result<Response, ApiError> {
 }
 
 fn cookie(issued: &Issued, secure: bool) -> String {
-    let (text, life) = (&issued.text, issued.life.as_secs());
+    let (text, life) = (&*issued.text, issued.life.as_secs());
     let secure = if secure { "; Secure" } else { "" };
     format!("{PASS_COOKIE}={text}; HttpOnly; SameSite=Lax; Path=/; Max-Age={life}{secure}")
 }
@@ -171,10 +249,14 @@ fn uncached(mut response: Response) -> Response {
     response
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PassView {
-    pass: String,
+    /// A JSON Web Token, signed with Ed25519.
+    #[schemars(with = "String", example = &"eyJhbGciOiJFZERTQSJ9.e30.c2ln")]
+    pass: Veiled,
+    /// When it ends.
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
 }
 
@@ -187,6 +269,24 @@ async fn pass(
     let issued = gate.issue(queues, &presented).await?;
     let expires_at = issued.expires_at();
     Ok(uncached(Success(PassView { pass: issued.text, expires_at }).into_response()))
+}
+
+/// The keys, in the envelope and a key set at once.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only described: it is rendered where the keys are made")]
+struct KeySetView {
+    /// As of every success.
+    #[schemars(extend("const" = "SUCCESS"), example = &"SUCCESS")]
+    result: String,
+    /// Nothing.
+    #[schemars(example = ())]
+    data: (),
+    /// Nothing.
+    #[schemars(example = ())]
+    error: (),
+    /// JSON Web Keys, the one that signs first.
+    #[schemars(extend("examples" = [[{"kty": "OKP", "crv": "Ed25519"}]]))]
+    keys: Vec<std::collections::BTreeMap<String, String>>,
 }
 
 async fn keys(State(gate): State<&'static Gate>, headers: HeaderMap) -> Response {

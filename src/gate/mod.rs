@@ -12,12 +12,13 @@ mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use http::router;
+pub use http::{calls, router};
 pub use pass::{Issued, KeyError, Pass};
 pub use waiting::WaitingPage;
 
 use crate::http::{ApiError, ErrorCode};
 use crate::queue::{Presented, Queue, Queues, Standing};
+use crate::veiled::Veiled;
 use pass::{KeySet, Passes};
 use visitor::Visitor;
 
@@ -56,7 +57,7 @@ struct Admitted {
 #[derive(Debug)]
 enum Shown {
     /// As the visitor brought it.
-    Kept(String),
+    Kept(Veiled),
     /// Made now.
     New(Issued),
 }
@@ -90,7 +91,7 @@ impl Gate {
             }
             return self.admit_by_token(queues, visitor, required).await;
         };
-        let kept = || Admitted { user: pass.user, queue: pass.queue.clone(), pass: Shown::Kept(text.to_owned()) };
+        let kept = || Admitted { user: pass.user, queue: pass.queue.clone(), pass: Shown::Kept(text.into()) };
         if !self.passes.is_old(&pass) || !visitor.has_token() {
             return Ok(kept());
         }
@@ -118,7 +119,7 @@ impl Gate {
     /// The first good pass among those that the visitor brought.
     fn good_pass<'a>(&self, visitor: &'a Visitor, required: Option<&Arc<Queue>>) -> Option<(Pass, &'a str)> {
         let fits = |pass: &Pass| required.is_none_or(|required| required.name == pass.queue);
-        let read = |text: &'a String| Some((self.passes.verify(text).filter(fits)?, text.as_str()));
+        let read = |text: &'a Veiled| Some((self.passes.verify(text).filter(fits)?, &**text));
         visitor.passes.iter().find_map(read)
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::ApiError;
 use crate::ids::UserId;
+use crate::veiled::Veiled;
 
 const ISSUER: &str = "onsale";
 
@@ -45,7 +46,7 @@ pub struct Pass {
 #[derive(Debug)]
 pub struct Issued {
     /// The JSON Web Token.
-    pub text: String,
+    pub text: Veiled,
     /// How long it is good.
     pub life: Duration,
     ends: i64,
@@ -139,7 +140,7 @@ impl Passes {
             exp,
         };
         let text = encode(&self.header, &claims, &self.key).map_err(ApiError::internal)?;
-        Ok(Issued { text, life: seconds(exp - iat), ends: exp })
+        Ok(Issued { text: text.into(), life: seconds(exp - iat), ends: exp })
     }
 
     /// What a pass says, if it is ours and its time is not over. Asks nobody.

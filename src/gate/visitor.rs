@@ -4,6 +4,7 @@ use http::header::{COOKIE, HeaderMap, HeaderName};
 
 use crate::http::{ApiError, single_header};
 use crate::queue::{Presented, Queues};
+use crate::veiled::Veiled;
 
 pub(super) const PASS_COOKIE: &str = "onsale_pass";
 const TOKEN_COOKIE: &str = "onsale_token";
@@ -18,8 +19,8 @@ const MOST_OF_A_NAME: usize = 4;
 /// Whoever stands before the gate.
 #[derive(Debug)]
 pub(super) struct Visitor {
-    tokens: Vec<String>,
-    pub(super) passes: Vec<String>,
+    tokens: Vec<Veiled>,
+    pub(super) passes: Vec<Veiled>,
 }
 
 impl Visitor {
@@ -39,13 +40,13 @@ impl Visitor {
 }
 
 /// What the header says, else what the cookies of this name say.
-fn shown(headers: &HeaderMap, header: &HeaderName, cookie: &str) -> Vec<String> {
+fn shown(headers: &HeaderMap, header: &HeaderName, cookie: &str) -> Vec<Veiled> {
     if headers.contains_key(header) {
-        return single_header(headers, header).map(str::to_owned).into_iter().collect();
+        return single_header(headers, header).map(Veiled::from).into_iter().collect();
     }
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let values = pairs.filter(|(name, _)| *name == cookie).map(|(_, value)| value.trim_matches('"').to_owned());
+    let values = pairs.filter(|(name, _)| *name == cookie).map(|(_, value)| Veiled::from(value.trim_matches('"')));
     values.take(MOST_OF_A_NAME).collect()
 }
 
@@ -63,7 +64,7 @@ mod tests {
         let visitor = Visitor::new(&headers);
         assert_eq!((visitor.tokens, visitor.passes.len()), (vec!["one".into(), "two".into(), "three".into()], 0));
         headers.append(&TOKEN, HeaderValue::from_static("four"));
-        assert_eq!(Visitor::new(&headers).tokens, ["four"]);
+        assert_eq!(Visitor::new(&headers).tokens, ["four".into()]);
         headers.append(&TOKEN, HeaderValue::from_static("five"));
         assert!(!Visitor::new(&headers).has_token());
     }

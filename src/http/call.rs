@@ -6,7 +6,7 @@ use http::{HeaderValue, Method};
 use serde::Serialize;
 
 /// A call under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) id: HeaderValue,
     pub(super) method: Method,
@@ -43,6 +43,20 @@ impl Call {
     pub(super) fn route(&self) -> &str {
         self.path.as_ref().map_or("none", MatchedPath::as_str)
     }
+
+    /// Methods outside the usual come as one label, so that clients cannot make up series.
+    pub(super) fn method_label(&self) -> &'static str {
+        match self.method {
+            Method::GET => "GET",
+            Method::POST => "POST",
+            Method::PUT => "PUT",
+            Method::PATCH => "PATCH",
+            Method::DELETE => "DELETE",
+            Method::HEAD => "HEAD",
+            Method::OPTIONS => "OPTIONS",
+            _ => "other",
+        }
+    }
 }
 
 /// Runs what is done for a call; gives the call back.
@@ -52,6 +66,16 @@ pub(super) async fn within<T>(call: Call, work: impl Future<Output = T>) -> (T, 
     let unknown = || Call { id: HeaderValue::from_static("none"), method: Method::GET, path: None };
     // It is there: only this takes it.
     (done, scope.as_mut().take_value().unwrap_or_else(unknown))
+}
+
+/// The call that this runs for.
+pub(super) fn current() -> Option<Call> {
+    CALL.try_with(Clone::clone).ok()
+}
+
+/// Runs what is done for a call, in a task that may outlive it.
+pub(super) fn scope<T>(call: Call, work: impl Future<Output = T>) -> impl Future<Output = T> {
+    CALL.scope(call, work)
 }
 
 /// Says something of a call.

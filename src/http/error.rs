@@ -8,12 +8,14 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use schemars::JsonSchema;
 
 use super::envelope::failure_body;
 use crate::store_error::StoreError;
 
 /// The contract's failure codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// Malformed JSON, a missing or wrongly typed field, a bad path id, a bad header value.
     InvalidRequest,
@@ -142,7 +144,7 @@ impl ErrorCode {
     }
 
     /// Seconds after which trying again makes sense, where it does.
-    const fn retry_after(self) -> Option<u32> {
+    pub(crate) const fn retry_after(self) -> Option<u32> {
         match self {
             Self::PaymentInProgress | Self::IdempotencyKeyInUse | Self::RateLimited | Self::Unavailable => Some(1),
             _ => None,

@@ -42,8 +42,15 @@ impl<S: Send + Sync, Kind> FromRequestParts<S> for IdPath<Kind> {
 }
 
 /// All headers, taken rather than copied: no extractor after this one finds any.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct AllHeaders(pub HeaderMap);
+
+impl std::fmt::Debug for AllHeaders {
+    /// How many: among them are tokens and cookies.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AllHeaders({})", self.0.len())
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for AllHeaders {
     type Rejection = Infallible;

@@ -16,16 +16,16 @@ use axum::routing::Route;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::Method;
 use http::header::{CONNECTION, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tower::Service;
 use tower::layer::layer_fn;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::call::{self, Call};
 use super::error::Cause;
 use super::extract::{is_read_ahead, read_ahead};
+use super::span;
 use super::tally::Tally;
 use super::{ApiError, ErrorCode};
 
@@ -81,13 +81,14 @@ impl Service<Request> for Around {
     fn call(&mut self, request: Request) -> Self::Future {
         let started = Instant::now();
         let (bounds, tally, call) = (self.bounds, self.tally, Call::of(&request, request_id(&request)));
+        let span = span::of(&call, request.headers());
         // Boxed before it goes through what is around it, each part of which moves it.
         let answer: BoxFuture<'static, Response> = if is_read_ahead(&request) {
             Box::pin(answer_read_ahead(self.route.clone(), request))
         } else {
             Box::pin(self.route.call(request).map(|Ok(response)| response))
         };
-        Box::pin(around(bounds, tally, call, started, answer).map(Ok))
+        Box::pin(around(bounds, tally, call, span, started, answer).map(Ok))
     }
 }
 
@@ -102,20 +103,19 @@ async fn around(
     bounds: &Bounds,
     tally: &Tally,
     call: Call,
+    span: Span,
     started: Instant,
     answer: BoxFuture<'static, Response>,
 ) -> Response {
     let id = call.id.clone();
-    // Made only where somebody wants spans; log lines get what it says from the call.
-    let span =
-        tracing::debug_span!("http", request.id = call.id(), method = call.method.as_str(), route = call.route());
-    let (mut response, call) = call::within(call, bounded(bounds, answer).instrument(span)).await;
+    let (mut response, call) = call::within(call, bounded(bounds, answer).instrument(span.clone())).await;
+    span::answered(&span, &response);
     response.headers_mut().insert(&REQUEST_ID, id);
     if bounds.draining.load(Ordering::Relaxed) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let took = started.elapsed();
-    tally.count(method_label(&call.method), call.route(), response.status(), took);
+    tally.count(call.method_label(), call.route(), response.status(), took);
     call::say(call, || log(&response, took));
     response
 }
@@ -173,18 +173,4 @@ fn log(response: &Response, took: Duration) {
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
-/// Methods outside the usual come as one label, so that clients cannot make up series.
-fn method_label(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::HEAD => "HEAD",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
 }

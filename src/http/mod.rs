@@ -3,6 +3,7 @@
 
 mod bearer;
 mod call;
+mod described;
 mod envelope;
 mod error;
 mod events;
@@ -12,10 +13,12 @@ mod not_modified;
 mod page;
 mod rate;
 mod rendered;
+mod span;
 mod tally;
 
 pub(crate) use bearer::bearer;
 pub use call::{CallFields, with_call};
+pub use described::{Access, Body, Date, Described, Gives, Parameter, SchemaOf, Time, schema};
 pub use envelope::{Success, success_around, success_body};
 pub use error::{ApiError, ErrorCode};
 pub use events::{COMMENT, EventSink, EventStream, MAX_STREAMS, event, event_stream, retry, silence};
@@ -23,6 +26,8 @@ pub(crate) use extract::single_header;
 pub use extract::{AllHeaders, BODY_LIMIT, Form, IdPath, Json, LargeJson, Query, TextPath};
 pub use layers::{fallbacks, method_fallback, wrap};
 pub use not_modified::matches_etag;
-pub use page::{Page, rfc3339};
-pub use rate::RateLimits;
+pub use page::{Page, PageQuery, rfc3339};
+pub(crate) use rate::too_fast;
+pub use rate::{RateLimits, RateSettings};
 pub use rendered::Rendered;
+pub use span::{CALL_SPAN, carried};

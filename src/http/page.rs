@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::request::Parts;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{ApiError, Query};
@@ -23,6 +24,18 @@ const USUAL_PAGE: i64 = 20;
 #[derive(Debug, Deserialize)]
 struct Asked {
     cursor: Option<String>,
+    size: Option<i64>,
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, JsonSchema)]
+#[expect(dead_code, reason = "only described: it is read by hand")]
+pub struct PageQuery {
+    /// The `nextCursor` of the answer before; the newest entries unless said.
+    #[schemars(regex(pattern = r"^AQA[A-Za-f][A-Za-z0-9_-]{7}[B-Za-z0-9_-]$"), example = &"AQAAAAAAAAAq")]
+    cursor: Option<String>,
+    /// How many; 20 unless said.
+    #[schemars(range(min = 1, max = LARGEST_PAGE), example = 20)]
     size: Option<i64>,
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Call, Keyed, Slot};
 use crate::http::{ApiError, ErrorCode, single_header, success_body};
 use crate::ids::UserId;
+use crate::veiled::Veiled;
 
 static KEY: HeaderName = HeaderName::from_static("idempotency-key");
 static REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -20,7 +21,7 @@ const LONGEST: usize = 64;
 
 /// The `Idempotency-Key` header, if there is one.
 #[derive(Debug, Clone)]
-pub struct IdempotencyKey(Option<String>);
+pub struct IdempotencyKey(Option<Veiled>);
 
 impl IdempotencyKey {
     /// This request of a user under its key; none if it came without one. `fields` is what the call takes.
@@ -42,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let key = single_header(&parts.headers, &KEY).filter(|key| (1..=LONGEST).contains(&key.len()));
         let key = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
         let invalid = || ApiError::invalid("Idempotency-Key is one header of 1 to 64 visible ASCII characters.");
-        key.map(|key| Self(Some(key.to_owned()))).ok_or_else(invalid)
+        key.map(|key| Self(Some(key.into()))).ok_or_else(invalid)
     }
 }
 

@@ -18,10 +18,11 @@ use tokio_util::task::TaskTracker;
 
 pub use http::{Answer, IdempotencyKey};
 
-use crate::http::{ApiError, ErrorCode};
+use crate::http::{ApiError, ErrorCode, carried};
 use crate::ids::UserId;
 use crate::postgres::{Postgres, Transaction};
 use crate::store_error::StoreError;
+use crate::veiled::Veiled;
 
 /// A call that heeds the key. A key is a user's own, and for each call another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,7 +42,7 @@ pub enum Call {
 struct Slot {
     user: UserId,
     call: Call,
-    key: String,
+    key: Veiled,
 }
 
 /// A request under a key, and what it asks for.
@@ -104,7 +105,7 @@ impl Idempotency {
             return Ok(answer);
         }
         let claim = self.claim(request).ok_or_else(in_use)?;
-        let task = self.tasks.spawn(run(Arc::new(claim)));
+        let task = self.tasks.spawn(carried(run(Arc::new(claim))));
         task.await.unwrap_or_else(|error| Err(ApiError::internal(error)))
     }
 

@@ -32,7 +32,7 @@ pub(super) async fn find(postgres: &Postgres, slot: &Slot) -> Result<Option<Stor
          WHERE user_id = $1 AND call = $2 AND key = $3 AND created_at > now() - make_interval(hours => $4)",
         slot.user.get(),
         slot.call.word(),
-        slot.key,
+        &*slot.key,
         HOURS
     )
     .fetch_optional(postgres.pool());
@@ -50,7 +50,7 @@ pub(super) async fn lock(connection: &mut PgConnection, slot: &Slot) -> Result<b
 
 /// Two slots may share one, and then one request is told once in a while that its key is in use.
 fn lock_id(slot: &Slot) -> i64 {
-    let name = format!("idempotency {} {} {}", slot.user, slot.call.word(), slot.key);
+    let name = format!("idempotency {} {} {}", slot.user, slot.call.word(), &*slot.key);
     blake3::hash(name.as_bytes()).as_bytes().first_chunk().map_or(0, |first| i64::from_be_bytes(*first))
 }
 
@@ -69,7 +69,7 @@ pub(super) async fn insert(
              WHERE had.created_at <= now() - make_interval(hours => $7)",
         slot.user.get(),
         slot.call.word(),
-        slot.key,
+        &*slot.key,
         &request.fingerprint[..],
         i16::try_from(answer.status.as_u16()).unwrap_or_default(),
         &*String::from_utf8_lossy(&answer.body),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::store::{self, Decision, Found, Order, PayFailure};
 use super::{Paid, PayError, Payments, Start, http};
+use crate::http::carried;
 use crate::idempotency::Claim;
 use crate::ids::{ReservationId, ScheduleId};
 use crate::money::Won;
@@ -42,7 +43,8 @@ impl Payments {
         reservations: Vec<ReservationId>,
         claim: Option<Arc<Claim>>,
     ) -> Result<Vec<(ReservationId, Paid)>, PayError> {
-        let task = self.tasks.spawn(async move { self.pay_all(&presented, reservations, claim.as_deref()).await });
+        let task =
+            self.tasks.spawn(carried(async move { self.pay_all(&presented, reservations, claim.as_deref()).await }));
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "payment task", source: error.into() }.into()))
     }

@@ -7,10 +7,13 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Paid, Past, PayError, Payments, RefundError, Refunded};
-use crate::http::{ApiError, ErrorCode, IdPath, Json, Page, RateLimits, Success, rfc3339};
+use crate::http::{
+    ApiError, Described, ErrorCode, IdPath, Json, Page, PageQuery, RateLimits, Success, Time, rfc3339,
+};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
 use crate::identity::{Identity, User};
 use crate::ids::{self, ConcertId, PaymentId, ReservationId, ScheduleId, SeatId};
@@ -37,13 +40,51 @@ where
         .route("/api/v1/payments/{paymentHistoryId}/refund", post(refund))
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    let paying = |call: Described| {
+        call.active().keyed().fails(&[
+            ErrorCode::ReservationNotFound,
+            ErrorCode::WrongQueue,
+            ErrorCode::InsufficientBalance,
+            ErrorCode::ReservationExpired,
+            ErrorCode::PaymentInProgress,
+            ErrorCode::SeatTaken,
+        ])
+    };
+    vec![
+        paying(Described::post("/api/v1/payment/concert", "pay", "Pay for a seat that one holds."))
+            .saying(
+                "Takes the seat's price, confirms the reservation and ends the token, all or nothing. Paying again for what one \
+                 has paid gives the same payment and takes nothing, also after the token has ended.",
+            )
+            .json::<PayRequest>()
+            .gives::<PaidView>()
+            .leads_to("refund", "path.paymentHistoryId", "/data/paymentHistoryId"),
+        paying(Described::post("/api/v1/payment/concert/batch", "payMany", "Pay for several seats, all or none."))
+            .json::<PayManyRequest>()
+            .gives::<PaidManyView>(),
+        Described::get("/api/v1/payments", "payments", "The payment history, newest first.")
+            .user()
+            .query::<PageQuery>()
+            .gives::<HistoryView>(),
+        Described::post("/api/v1/payments/{paymentHistoryId}/refund", "refund", "Give a seat back for its money.")
+            .saying("Before the concert's day (then `RESERVATION_EXPIRED`), once; repeating it answers the same.")
+            .user()
+            .at::<PaymentId>("paymentHistoryId")
+            .gives::<RefundedView>()
+            .fails(&[ErrorCode::ReservationNotFound, ErrorCode::ReservationExpired, ErrorCode::InvalidAmount]),
+    ]
+}
+
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PayRequest {
     concert_reservation_id: ReservationId,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PaidView {
     payment_history_id: PaymentId,
@@ -99,9 +140,11 @@ pub(super) fn answer(payment: PaymentId) -> Option<Answer> {
     Answer::to_be_kept(&Ok(PaidView { payment_history_id: payment }))
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PayManyRequest {
+    /// Each once.
+    #[schemars(length(min = 1, max = LARGEST_BATCH), extend("uniqueItems" = true))]
     concert_reservation_ids: Vec<ReservationId>,
 }
 
@@ -118,13 +161,13 @@ impl PayManyRequest {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PaidManyView {
     /// In the order asked.
     payments: Vec<PaidOneView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PaidOneView {
     concert_reservation_id: ReservationId,
@@ -219,14 +262,17 @@ impl From<PayError> for ApiError {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HistoryView {
+    /// Newest first.
     payments: Vec<PastView>,
+    /// What to ask for as `cursor` to go on; `null` at the end.
+    #[schemars(example = &"AQAAAAAAAAAq")]
     next_cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PastView {
     payment_history_id: PaymentId,
@@ -234,11 +280,18 @@ struct PastView {
     concert_id: ConcertId,
     concert_schedule_id: ScheduleId,
     concert_seat_id: SeatId,
+    /// The number on the seat.
+    #[schemars(example = 11)]
     seat_number: i32,
+    /// What was taken, in whole won.
     amount: Won,
+    /// Whether it stands.
+    #[schemars(extend("enum" = ["PAID", "REFUNDED"]), example = &"PAID")]
     status: String,
+    #[schemars(with = "Time")]
     paid_at: String,
     /// `null` unless refunded.
+    #[schemars(with = "Option<Time>")]
     refunded_at: Option<String>,
 }
 
@@ -268,10 +321,11 @@ async fn history(
     Ok(Success(HistoryView { payments: past.into_iter().map(PastView::from).collect(), next_cursor }))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct RefundedView {
     payment_history_id: PaymentId,
+    /// What was given back, in whole won.
     amount: Won,
 }
 

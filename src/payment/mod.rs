@@ -20,10 +20,11 @@ use tokio_util::task::TaskTracker;
 
 pub use control::Totals;
 pub use history::Past;
-pub use http::router;
+pub use http::{calls, router};
 pub use refund::{RefundError, Refunded};
 
 use crate::concert::Concerts;
+use crate::http::carried;
 use crate::idempotency::Claim;
 use crate::ids::{PaymentId, ReservationId, ScheduleId};
 use crate::money::Won;
@@ -131,7 +132,8 @@ impl Payments {
         reservation: ReservationId,
         claim: Option<Arc<Claim>>,
     ) -> Result<Paid, PayError> {
-        let task = self.tasks.spawn(async move { self.pay_whole(&presented, reservation, claim.as_deref()).await });
+        let task =
+            self.tasks.spawn(carried(async move { self.pay_whole(&presented, reservation, claim.as_deref()).await }));
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "payment task", source: error.into() }.into()))
     }

@@ -5,6 +5,7 @@
 //! never reached Redis is found by settling the map.
 
 use super::{Payments, store};
+use crate::http::carried;
 use crate::ids::{PaymentId, UserId};
 use crate::money::Won;
 use crate::store_error::StoreError;
@@ -39,7 +40,7 @@ pub enum RefundError {
 impl Payments {
     /// Gives a payment back, in a task of its own: a client that goes away does not stop half-way.
     pub async fn refund(&'static self, user: UserId, payment: PaymentId) -> Result<Refunded, RefundError> {
-        let task = self.tasks.spawn(async move { self.refund_whole(user, payment).await });
+        let task = self.tasks.spawn(carried(async move { self.refund_whole(user, payment).await }));
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "refund task", source: error.into() }.into()))
     }

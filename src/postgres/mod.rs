@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool};
+use tracing::Instrument;
 
 pub use connections::Connections;
 pub use gate::unrefused;
@@ -39,7 +40,7 @@ const LANES: usize = 1;
 const SET: usize = 128;
 
 /// Where Postgres is and how much may be asked of it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PostgresSettings {
     /// `postgres://user:password@host:port/database`.
     pub url: String,
@@ -50,6 +51,17 @@ pub struct PostgresSettings {
     /// The longest to wait for a connection, and again for a statement; the server itself ends a statement that takes
     /// longer, so that a time-out here leaves nothing running there.
     pub timeout: Duration,
+}
+
+impl std::fmt::Debug for PostgresSettings {
+    /// Without the address, which carries a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("connections", &self.connections)
+            .field("queue", &self.queue)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How much of what may be asked of Postgres is asked now.
@@ -158,7 +170,9 @@ impl Postgres {
     ) -> Result<T, sqlx::Error> {
         let Some(_place) = self.gate.enter() else { return Err(sqlx::Error::PoolTimedOut) };
         let started = Instant::now();
-        let answer = self.bounded(statements).await;
+        let span =
+            tracing::debug_span!("postgres", otel.name = op, otel.kind = "client", db.system.name = "postgresql");
+        let answer = self.bounded(statements).instrument(span).await;
         metrics::histogram!("postgres_request_duration_seconds", "op" => op).record(started.elapsed());
         answer
     }

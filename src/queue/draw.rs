@@ -13,8 +13,11 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use hmac::{Hmac, KeyInit, Mac};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::http::Time;
 
 /// The most entries that a draw is recomputed for.
 const MOST_ENTRIES: u64 = 100_000_000;
@@ -50,22 +53,29 @@ pub(super) struct Closing {
 }
 
 /// What everybody may know of a draw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Facts {
     /// The queue's name.
+    #[schemars(example = &"big")]
     pub queue: String,
     /// When it is over.
+    #[schemars(with = "Time")]
     pub opens_at: String,
     /// The hash of the seed, in hex.
+    #[schemars(example = &"66687aadf862bd776c8fc18b8e9f8e20089714856ee233b3902a591d0d5f2925")]
     pub seed_sha256: String,
     /// The seed, in hex, once it is over.
+    #[schemars(example = &"0000000000000000000000000000000000000000000000000000000000000000")]
     pub seed: Option<String>,
     /// How many entries were given, once it is over.
+    #[schemars(example = 5000)]
     pub entries: Option<u64>,
     /// The order before the first drawn one, once it is over.
+    #[schemars(example = 4_294_967_296_u64)]
     pub first_order: Option<u64>,
     /// How to recompute it.
+    #[schemars(example = ALGORITHM)]
     #[serde(default)]
     pub algorithm: String,
 }

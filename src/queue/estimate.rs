@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::QueueSettings;
@@ -16,11 +17,13 @@ const LONG_ENOUGH: Duration = Duration::from_secs(5);
 const Z: f64 = 1.96;
 
 /// Whole seconds from now until the token may be active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct WaitSeconds {
-    /// If it goes well.
+    /// If it goes well, in seconds.
+    #[schemars(example = 20)]
     pub low: u64,
-    /// If it goes badly.
+    /// If it goes badly, in seconds.
+    #[schemars(example = 45)]
     pub high: u64,
 }
 

@@ -6,14 +6,16 @@ use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
 use super::{EnterError, Facts, Queues, Rank};
-use crate::http::{ApiError, ErrorCode, EventStream, Form, RateLimits, Success};
+use crate::http::{ApiError, Described, ErrorCode, EventStream, Form, RateLimits, Success, schema};
 use crate::identity::{Identity, User};
 use crate::ids::ConcertId;
+use crate::veiled::Veiled;
 
 /// The entry number of one who is to be drawn.
 static DRAW_ENTRY: HeaderName = HeaderName::from_static("draw-entry");
@@ -36,15 +38,104 @@ where
         .route("/api/v1/queues/draws/{queueName}", get(draw))
 }
 
-#[derive(Debug, Deserialize)]
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    let entry = ("Draw-Entry", "The entry in the draw, from 1, of who came before the opening.", "17");
+    let place = ("Draw-Place", "The place that was drawn, from 0; once the draw is over.", "4");
+    let drawn = |call: Described| call.tells(entry.0, entry.1, entry.2).tells(place.0, place.1, place.2);
+    vec![
+        drawn(Described::post("/api/v1/queues/token", "enterQueue", "Take a place in the queue, or get the one you have."))
+            .saying(
+                "The token is active at once if nobody waits and there is room. Asking again gives the same token while it \
+                 waits or is active, and counts as a sign of life.",
+            )
+            .user()
+            .header("token", "The token one had: a place that Redis lost comes back.", |generator| {
+                TokenText::json_schema(generator)
+            })
+            .form::<Issue>()
+            .gives::<Issued>()
+            .fails(&[ErrorCode::ConcertNotFound]),
+        drawn(Described::get("/api/v1/queues/token/rank", "rank", "How far a token is, and when to ask again."))
+            .saying(
+                "Ask again after `pollAfterMillis`. A waiting token that is not seen for `waitingTtlSeconds` has left the queue.",
+            )
+            .token()
+            .gives::<RankView>()
+            .tells("Retry-After", "Whole seconds, as `pollAfterMillis` rounded up.", "3"),
+        Described::get("/api/v1/queues/token/events", "rankEvents", "The same as a stream: told when it changes.")
+            .saying(
+                "The state comes first on every connection, so `Last-Event-ID` changes nothing. The stream ends with `expired`, \
+                 also of a token that has paid.",
+            )
+            .watching()
+            .gives_events(&[
+                ("position", schema::<RankView>),
+                ("sold_out", schema::<RankView>),
+                ("active", schema::<RankView>),
+                ("expired", schema::<RankView>),
+            ]),
+        Described::get("/api/v1/queues/draws/{queueName}", "draw", "The latest draw of a queue: its promise, then its proof.")
+            .saying("The seed's hash is public from the start, the seed after the opening; anyone can recompute every place.")
+            .at::<QueueName>("queueName")
+            .gives::<Facts>()
+            .fails(&[ErrorCode::NotFound]),
+    ]
+}
+
+/// A queue's name, in a path.
+pub(crate) struct QueueName;
+
+impl JsonSchema for QueueName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "QueueName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,62}$", "description": "A queue's name.",
+            "examples": ["big"],
+        })
+    }
+}
+
+/// A token, as it is sent.
+struct TokenText;
+
+impl JsonSchema for TokenText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Token".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string", "description": "Opaque. Send it as the header `token`.",
+            "examples": ["Ab4AAAABAAAAAAAAAAEAAAABAAAAASBt1SUBfy4KMKpfBIP6QcDbDsqXnIiHL1zOFB33NErX"],
+        })
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Issue {
+    /// The concert whose queue it is; the default queue unless said.
+    #[schemars(with = "Option<ConcertId>")]
     concert_id: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Issued {
-    token: String,
+    #[schemars(with = "TokenText")]
+    token: Veiled,
 }
 
 async fn issue(

@@ -42,7 +42,8 @@ pub(crate) use control::named_or_new;
 pub use control::{Change, ControlError, Controlled, Figures, OwnSettings, create, is_name, set};
 pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use draw::{Draw, Facts, Permutation, UnprovenError};
-pub use http::router;
+pub(crate) use http::QueueName;
+pub use http::{calls, router};
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
 pub use sample::QueueGauges;
@@ -55,6 +56,7 @@ use crate::redis::Redis;
 use crate::seat::Seats;
 use crate::shelf::Shelf;
 use crate::store_error::StoreError;
+use crate::veiled::Veiled;
 use hub::Hub;
 use lost::{Asked, Losses};
 use pass::PassCache;
@@ -91,7 +93,7 @@ pub struct Queues {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entered {
     /// The token for it.
-    pub token: String,
+    pub token: Veiled,
     /// What the token says.
     pub claim: Claim,
     /// Its entry number, if it is to be drawn.
@@ -224,7 +226,7 @@ impl Queues {
                         self.glimpse(queue.id).waited.note();
                         self.sightings.confirm(&claim);
                     }
-                    return Ok(Entered { token: self.signer.sign(&claim), claim, entry: number });
+                    return Ok(Entered { token: self.signer.sign(&claim).into(), claim, entry: number });
                 }
                 _ => self.open(queue).await?,
             }

@@ -1,26 +1,35 @@
 //! What is told of a token: the rank's answer, and the events' data.
 
 use chrono::{DateTime, SecondsFormat};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::estimate::{self, Outlook, WaitSeconds};
 use super::pass::invalid_token;
 use super::{Queue, Rank};
-use crate::http::ApiError;
+use crate::http::{ApiError, Time};
 use crate::redis::millis;
 
-/// What is told.
-#[derive(Debug, Serialize)]
+/// How far a token is.
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RankView {
+    /// `SOLD_OUT` of one who waits while nothing is left; a refund can bring it back to `WAITING`.
+    #[schemars(extend("enum" = ["WAITING", "SOLD_OUT", "ACTIVE", "EXPIRED", "COMPLETED"]), example = &"WAITING")]
     pub(super) status: &'static str,
-    /// From 0; `null` unless waiting.
+    /// The place among those who wait, from 0; `null` unless waiting.
+    #[schemars(example = 1234)]
     rank: Option<u64>,
+    /// How many are ahead.
+    #[schemars(example = 1234)]
     ahead: u64,
-    /// `null` once the token has ended, and where nothing can be said.
+    /// Until its turn: `null` once the token has ended, and where nothing can be said.
     pub(super) estimated_wait_seconds: Option<WaitSeconds>,
+    /// When to ask again, in milliseconds.
+    #[schemars(example = 2500)]
     pub(super) poll_after_millis: u64,
     /// When the token ends: an active one at the latest, a waiting one unless it is seen again; `null` once ended.
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use redis::{ErrorKind, RedisError, Value};
 use tokio::sync::Mutex;
+use tracing::Instrument;
 
 use super::incarnation::{Incarnation, field, texts};
 use super::keys::Keys;
@@ -16,7 +17,7 @@ use super::script::Call;
 use crate::store_error::StoreError;
 
 /// Where Redis is and how long it may take.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RedisSettings {
     /// `redis://` or `rediss://`; several with commas are the nodes of a cluster.
     pub url: String,
@@ -24,6 +25,16 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// Begins every key, so that several programs can share a Redis.
     pub key_prefix: String,
+}
+
+impl std::fmt::Debug for RedisSettings {
+    /// Without the address, which may carry a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisSettings")
+            .field("timeout", &self.timeout)
+            .field("key_prefix", &self.key_prefix)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why the start was refused.
@@ -133,6 +144,7 @@ impl Redis {
         ask: impl FnOnce(Lease) -> Asked,
     ) -> Result<T, StoreError> {
         let started = Instant::now();
+        let span = tracing::debug_span!("redis", otel.name = op, otel.kind = "client", db.system.name = "redis");
         let mut used = None;
         let outcome = tokio::time::timeout(self.0.timeout, async {
             let lease = self.lease().await?;
@@ -144,6 +156,7 @@ impl Redis {
                 store_error(error)
             })
         })
+        .instrument(span)
         .await;
         metrics::histogram!("redis_request_duration_seconds", "op" => op).record(started.elapsed());
         outcome.unwrap_or_else(|elapsed| {

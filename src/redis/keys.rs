@@ -1,5 +1,5 @@
-//! Every key in Redis. Each begins with the prefix, then a hash tag, `{queue:…}` or `{schedule:…}`, so that all the keys
-//! of a script are in one slot of a cluster. What each holds is said at the top of `lua/queue/token.lua` and
+//! Every key in Redis. Each begins with the prefix, then a hash tag, `{queue:…}`, `{schedule:…}` or `{limit:…}`, so that all the
+//! keys of a script are in one slot of a cluster. What each holds is said at the top of `lua/queue/token.lua` and
 //! `lua/seat/map.lua`, in the same order. All are written by scripts only. None has a time to live, but for the sampler's
 //! lease (`lua/sample/lease.lua`): what ends is removed by the scripts' own bounded sweeps.
 
@@ -49,6 +49,12 @@ impl Keys {
     #[must_use]
     pub fn sampler(&self) -> SamplerKeys {
         SamplerKeys([self.name(format_args!("sampler"), "lease")])
+    }
+
+    /// The one key of a rate limit: `lua/limit/share.lua` says what it holds.
+    #[must_use]
+    pub fn limit(&self, name: &str) -> [String; 1] {
+        [self.name(format_args!("limit:{name}"), "spent")]
     }
 
     fn name(&self, tag: fmt::Arguments<'_>, part: &str) -> String {

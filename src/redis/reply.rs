@@ -79,3 +79,38 @@ impl Reply {
         StoreError::Unexpected { store: "redis", source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ids::UserId;
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Nil),
+            any::<i64>().prop_map(Value::Int),
+            vec(any::<u8>(), 0..12).prop_map(Value::BulkString),
+            "FAILED|OOM x|[A-Z]{1,8}".prop_map(|word| Value::BulkString(word.into_bytes())),
+            "[a-z]{0,8}".prop_map(Value::SimpleString),
+            any::<f64>().prop_map(Value::Double),
+            Just(Value::Okay),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| vec(inner, 0..4).prop_map(Value::Array))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_redis_says_is_understood_or_an_error(values in vec(any_value(), 0..6), calls in 0_usize..5) {
+            let reply = || Reply::new("room.script", values.clone());
+            let _ = reply().take::<String>();
+            let _ = reply().take::<u64>();
+            let _ = reply().parse::<UserId>();
+            let _ = reply().rest::<u64>();
+            let _ = reply().rest::<Vec<u8>>();
+            prop_assert_eq!(reply().each(calls).len(), calls);
+        }
+    }
+}

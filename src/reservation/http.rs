@@ -8,10 +8,11 @@ use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use chrono::{DateTime, SecondsFormat};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GiveUpError, Held, HeldMany, HoldError, Reservation, Reservations, Status};
-use crate::http::{ApiError, ErrorCode, IdPath, Json, RateLimits, Success};
+use crate::http::{ApiError, Described, ErrorCode, IdPath, Json, RateLimits, Success, Time};
 use crate::idempotency::{Answer, Call, Claim, Idempotency, IdempotencyKey};
 use crate::ids::{self, ConcertId, ReservationId, ScheduleId, SeatId};
 use crate::money::Won;
@@ -38,14 +39,59 @@ where
         .route("/api/v1/queues/token", delete(leave))
 }
 
-#[derive(Debug, Clone, Copy, Deserialize, Serialize)]
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    let holding = |call: Described| {
+        call.active().keyed().fails(&[
+            ErrorCode::WrongQueue,
+            ErrorCode::ScheduleNotFound,
+            ErrorCode::SeatNotFound,
+            ErrorCode::SeatTaken,
+            ErrorCode::HoldLimit,
+        ])
+    };
+    let of_one =
+        |call: Described| call.token().at::<ReservationId>("reservationId").fails(&[ErrorCode::ReservationNotFound]);
+    vec![
+        holding(Described::post("/api/v1/reservations/concert", "hold", "Hold a seat."))
+            .saying(
+                "For five minutes, unless configured otherwise; then it is free again by itself. Exactly one of those who ask \
+                 at once gets it. Asking again for a seat that one holds gives the same reservation.",
+            )
+            .json::<HoldRequest>()
+            .gives::<HoldView>()
+            .leads_to("pay", "body.concertReservationId", "/data/reservationId")
+            .leads_to("reservation", "path.reservationId", "/data/reservationId")
+            .leads_to("giveUp", "path.reservationId", "/data/reservationId"),
+        holding(Described::post("/api/v1/reservations/concert/batch", "holdMany", "Hold several seats, all or none."))
+            .saying("Named ones, or so many of the best. Its `Idempotency-Key`s are those of holding one seat.")
+            .json::<HoldManyRequest>()
+            .gives::<HoldManyView>(),
+        Described::get("/api/v1/reservations", "reservations", "One's own: held in the token's queue, and the last bought.")
+            .saying("Takes a token that has ended too.")
+            .token()
+            .gives::<OwnView>(),
+        of_one(Described::get("/api/v1/reservations/{reservationId}", "reservation", "One of one's own."))
+            .saying("Takes a token that has ended too.")
+            .gives::<ReservationView>(),
+        of_one(Described::delete("/api/v1/reservations/{reservationId}", "giveUp", "Give up a hold."))
+            .saying("The seat is free at once. Giving up twice is no mistake.")
+            .fails(&[ErrorCode::PaymentInProgress, ErrorCode::ReservationExpired]),
+        Described::delete("/api/v1/queues/token", "leaveQueue", "Leave the queue.")
+            .saying("The place or slot is free at once, and so are the seats that one holds. Leaving twice is no mistake.")
+            .token(),
+    ]
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HoldRequest {
     concert_schedule_id: ScheduleId,
     concert_seat_id: SeatId,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HoldView {
     reservation_id: ReservationId,
@@ -80,12 +126,22 @@ async fn hold(
 }
 
 /// One of two forms: these seats, or so many of the best.
-#[derive(Debug, Clone, Deserialize, Serialize)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("oneOf" = [
+    {"required": ["concertSeatIds"], "properties": {"concertSeatIds": {"type": "array"}, "count": {"type": "null"}, "bestAvailable": {"type": "null"}}},
+    {"required": ["count", "bestAvailable"], "properties": {"concertSeatIds": {"type": "null"}, "count": {"type": "integer"}, "bestAvailable": {"const": true}}},
+]))]
 struct HoldManyRequest {
     concert_schedule_id: ScheduleId,
+    /// These seats, each once.
+    #[schemars(length(min = 1, max = MOST_AT_ONCE), extend("uniqueItems" = true))]
     concert_seat_ids: Option<Vec<SeatId>>,
+    /// So many seats, the best together that are free.
+    #[schemars(range(min = 1, max = MOST_AT_ONCE), example = 2)]
     count: Option<usize>,
+    /// `true`, together with `count`.
+    #[schemars(example = true)]
     best_available: Option<bool>,
 }
 
@@ -111,14 +167,17 @@ impl HoldManyRequest {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HoldManyView {
+    /// In the order asked, or by row and number.
     reservations: Vec<SeatHoldView>,
+    /// When the first of these holds lapses.
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SeatHoldView {
     reservation_id: ReservationId,
@@ -198,23 +257,35 @@ async fn settle<T: Serialize>(
     answer
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct OwnView {
+    /// Those held, and the last 100 bought.
     reservations: Vec<ReservationView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ReservationView {
     reservation_id: ReservationId,
     concert_id: ConcertId,
     concert_schedule_id: ScheduleId,
     concert_seat_id: SeatId,
+    /// The part of the hall.
+    #[schemars(example = &"R")]
     section: String,
+    /// The row in it.
+    #[schemars(example = &"A")]
     row: String,
+    /// The number on the seat.
+    #[schemars(example = 11)]
     seat_number: i32,
+    /// What it costs, in whole won.
     price: Won,
+    /// What has become of it.
+    #[schemars(extend("enum" = ["HELD", "PAYING", "CONFIRMED", "EXPIRED", "CANCELLED"]), example = &"HELD")]
     status: &'static str,
+    /// When the hold lapses; `null` unless held.
+    #[schemars(with = "Option<Time>")]
     expires_at: Option<String>,
 }
 

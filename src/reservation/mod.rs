@@ -9,7 +9,7 @@ mod store;
 
 use std::sync::Arc;
 
-pub use http::router;
+pub use http::{calls, router};
 pub use ids::ReservationIds;
 pub use many::HeldMany;
 pub use own::{GiveUpError, Reservation, Status};

@@ -7,9 +7,10 @@ use axum::routing::get;
 use http::header::{HeaderMap, HeaderName};
 
 use super::Seats;
-use super::hub::Watcher;
+use super::hub::{ChangesView, Watcher};
+use super::render::{FreeSeatsView, SeatMapView};
 use crate::concert::Concerts;
-use crate::http::{AllHeaders, ApiError, ErrorCode, EventStream, IdPath, RateLimits, single_header};
+use crate::http::{AllHeaders, ApiError, Described, ErrorCode, EventStream, IdPath, RateLimits, schema, single_header};
 use crate::ids::{self, ScheduleId};
 use crate::queue::{ActivePass, Presented, Queues, Watching};
 
@@ -28,6 +29,43 @@ where
         .route("/api/v1/concerts/schedules/{concertScheduleId}/seats", get(seats))
         .route("/api/v1/concerts/schedules/{concertScheduleId}/seat-map", get(seat_map))
         .route("/api/v1/concerts/schedules/{concertScheduleId}/events", get(events))
+}
+
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    let of_schedule = |call: Described| {
+        call.at::<ScheduleId>("concertScheduleId").fails(&[ErrorCode::ScheduleNotFound, ErrorCode::WrongQueue])
+    };
+    vec![
+        of_schedule(Described::get(
+            "/api/v1/concerts/schedules/{concertScheduleId}/seats",
+            "seats",
+            "The seats that are free now, by number.",
+        ))
+        .saying("Changes of this instance show at once, those of others within 250 ms. Send the `ETag` back.")
+        .active()
+        .tagged()
+        .gives::<FreeSeatsView>()
+        .leads_to("hold", "body.concertSeatId", "/data/seats/0/concertSeatId"),
+        of_schedule(Described::get(
+            "/api/v1/concerts/schedules/{concertScheduleId}/seat-map",
+            "seatMap",
+            "Every seat: where it is, what it costs, whether it is free.",
+        ))
+        .active()
+        .tagged()
+        .gives::<SeatMapView>(),
+        of_schedule(Described::get(
+            "/api/v1/concerts/schedules/{concertScheduleId}/events",
+            "seatEvents",
+            "What changes in the seats, as a stream.",
+        ))
+        .saying("First all that is not free, or what changed since `Last-Event-ID`; then what changes.")
+        .watching()
+        .fails(&[ErrorCode::TokenExpired, ErrorCode::TokenNotActive])
+        .gives_events(&[("seats", schema::<ChangesView>), ("changes", schema::<ChangesView>)]),
+    ]
 }
 
 async fn seats(

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::board::FreeList;
@@ -76,16 +77,22 @@ struct Stream {
     comment_at: Instant,
 }
 
-#[derive(Serialize)]
-struct ChangesView {
+/// What is new of a schedule's seats.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ChangesView {
+    /// The event's id again.
+    #[schemars(example = &"1-42")]
     version: String,
+    /// Those that changed; in `seats`, all that are not free.
     seats: Vec<ChangeView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChangeView {
     concert_seat_id: SeatId,
+    /// What it is now.
+    #[schemars(extend("enum" = ["FREE", "HELD", "SOLD"]), example = &"SOLD")]
     status: &'static str,
 }
 

@@ -22,7 +22,7 @@ pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldSta
 pub use audit::MapAudit;
 pub use board::{FreeList, SeatMap};
 pub use control::{Counts, HoldGauges, NewSeat, PlannedSeat, create};
-pub use http::router;
+pub use http::{calls, router};
 pub use plan::{Plan, Seat};
 pub use render::{render_free, render_map};
 

@@ -2,6 +2,7 @@
 //! an answer is little more than copying: a run of free seats at a time.
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::{Plan, Seat};
@@ -19,20 +20,56 @@ pub(super) struct Pieces {
     hash: blake3::Hash,
 }
 
-#[derive(Serialize)]
+/// The free seats of a schedule.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "only described: the answer is put together from pieces")]
+pub(super) struct FreeSeatsView {
+    /// By number.
+    seats: Vec<FreeSeatView>,
+}
+
+/// All seats of a schedule.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "camelCase")]
+#[expect(dead_code, reason = "likewise")]
+pub(super) struct SeatMapView {
+    concert_schedule_id: ScheduleId,
+    /// By number.
+    seats: Vec<SeatOnMapView>,
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "likewise")]
+struct SeatOnMapView {
+    #[schemars(flatten)]
+    seat: MapSeatView<'static>,
+    /// `HELD` while somebody may pay for it.
+    #[schemars(extend("enum" = ["FREE", "HELD", "SOLD"]), example = &"FREE")]
+    status: String,
+}
+
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct FreeSeatView {
     concert_seat_id: SeatId,
+    /// The number on the seat.
+    #[schemars(example = 11)]
     seat_number: i32,
 }
 
 /// All of a seat but its status, which comes last.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct MapSeatView<'a> {
     concert_seat_id: SeatId,
+    /// The part of the hall.
+    #[schemars(example = &"R")]
     section: &'a str,
+    /// The row in it.
+    #[schemars(example = &"A")]
     row: &'a str,
+    /// The number on the seat.
+    #[schemars(example = 11)]
     seat_number: i32,
     price: Won,
 }

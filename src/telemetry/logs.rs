@@ -3,12 +3,15 @@
 use std::io::{IsTerminal, stderr, stdout};
 
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{self, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::fmt::{self, FmtContext};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
+use super::Traces;
 use crate::http::with_call;
 
 /// Where lines go: a service's to stdout, those of a command that prints its result there to stderr.
@@ -38,8 +41,8 @@ fn is_sound(filter: &str) -> bool {
     })
 }
 
-/// Starts logging. A second start in one process changes nothing.
-pub fn start_logs(filter: &str, output: Output) -> Result<(), BadFilter> {
+/// Starts logging, and tracing if there are to be traces. A second start in one process changes nothing.
+pub fn start_logs(filter: &str, output: Output, traces: Option<&Traces>) -> Result<(), BadFilter> {
     if !is_sound(filter) {
         return Err(BadFilter(filter.to_owned()));
     }
@@ -54,15 +57,24 @@ pub fn start_logs(filter: &str, output: Output) -> Result<(), BadFilter> {
         Output::Stdout => stdout().is_terminal(),
         Output::Stderr => stderr().is_terminal(),
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(writer);
-    // An error means that another start was faster.
-    let _ = if terminal {
+    let lines = fmt::layer().with_writer(writer);
+    let lines = if terminal {
         let event = format::format().compact().with_target(false).with_ansi(true);
-        lines.event_format(OfCalls { event, is_json: false }).try_init()
+        lines.event_format(OfCalls { event, is_json: false }).with_filter(parsed).boxed()
     } else {
         let event = format::format().json().flatten_event(true).with_target(false);
         let event = event.with_span_list(false).with_current_span(false);
-        lines.fmt_fields(format::JsonFields::new()).event_format(OfCalls { event, is_json: true }).try_init()
+        lines
+            .fmt_fields(format::JsonFields::new())
+            .event_format(OfCalls { event, is_json: true })
+            .with_filter(parsed)
+            .boxed()
+    };
+    let lines = tracing_subscriber::registry().with(lines);
+    // An error means that another start was faster.
+    let _ = match traces {
+        Some(traces) => lines.with(traces.layer()).try_init(),
+        None => lines.try_init(),
     };
     Ok(())
 }

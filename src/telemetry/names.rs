@@ -5,8 +5,13 @@ use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogra
 
 type Described = (&'static str, Unit, &'static str);
 
-const COUNTERS: [Described; 17] = [
+const COUNTERS: [Described; 18] = [
     ("http_requests_total", Unit::Count, "Requests answered, by method, route template and status."),
+    (
+        "connections_closed_total",
+        Unit::Count,
+        "Connections closed before their clients did, by reason: full, head, idle.",
+    ),
     ("queue_tokens_issued_total", Unit::Count, "Tokens given, not counting repeated answers."),
     ("queue_promoted_total", Unit::Count, "Tokens let in."),
     ("queue_expired_total", Unit::Count, "Tokens ended by their time, active or waiting."),
@@ -166,6 +171,9 @@ pub(super) fn count_from_zero() {
         for outcome in outcomes {
             counter!(name, "outcome" => *outcome).increment(0);
         }
+    }
+    for reason in ["full", "head", "idle"] {
+        counter!("connections_closed_total", "reason" => reason).increment(0);
     }
     for op in BATCHED {
         let _ = histogram!("batch_size", "op" => op);

@@ -6,10 +6,11 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ChargeError, Entry, Wallets};
-use crate::http::{ApiError, ErrorCode, Json, Page, RateLimits, Success, rfc3339};
+use crate::http::{ApiError, Described, ErrorCode, Json, Page, PageQuery, RateLimits, Success, Time, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
 use crate::identity::{Identity, User};
 use crate::ids::{PaymentId, TransactionId, UserId};
@@ -29,10 +30,31 @@ where
         .route("/api/v1/user-wallets/transactions", get(transactions))
 }
 
-#[derive(Debug, Serialize)]
+/// What is said of them.
+#[must_use]
+pub fn calls() -> Vec<Described> {
+    let balance = "/api/v1/user-wallets/balance";
+    vec![
+        Described::get(balance, "balance", "The balance; 0 of who has never charged.").user().gives::<BalanceView>(),
+        Described::patch(balance, "charge", "Add to the balance.")
+            .saying("A balance never passes 1,000,000,000,000 won. Without an `Idempotency-Key` a 503 leaves it open whether it \
+                     was charged.")
+            .user()
+            .keyed()
+            .json::<ChargeRequest>()
+            .fails(&[ErrorCode::InvalidAmount]),
+        Described::get("/api/v1/user-wallets/transactions", "transactions", "The ledger, newest first.")
+            .user()
+            .query::<PageQuery>()
+            .gives::<LedgerView>(),
+    ]
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct BalanceView {
     user_id: UserId,
+    /// In whole won.
     balance: Won,
 }
 
@@ -41,22 +63,30 @@ async fn balance(State(wallets): State<&'static Wallets>, User(user): User) -> R
     Ok(Success(BalanceView { user_id: user, balance }))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct LedgerView {
+    /// Newest first.
     transactions: Vec<EntryView>,
+    /// What to ask for as `cursor` to go on; `null` at the end.
+    #[schemars(example = &"AQAAAAAAAAAq")]
     next_cursor: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct EntryView {
     transaction_id: TransactionId,
+    /// What it was for.
+    #[schemars(extend("enum" = ["CHARGE", "PAYMENT", "REFUND"]), example = &"CHARGE")]
     r#type: String,
+    /// In whole won; negative of a payment.
     amount: Won,
+    /// The balance after it, in whole won.
     balance_after: Won,
-    /// `null` for a charge.
+    /// The payment it belongs to; `null` for a charge.
     payment_history_id: Option<PaymentId>,
+    #[schemars(with = "Time")]
     created_at: String,
 }
 
@@ -82,7 +112,7 @@ async fn transactions(
     Ok(Success(LedgerView { transactions: entries.into_iter().map(EntryView::from).collect(), next_cursor }))
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
 struct ChargeRequest {
     amount: RawAmount,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-pub use http::router;
+pub use http::{calls, router};
 
 use crate::http::Page;
 use crate::idempotency::Claim;

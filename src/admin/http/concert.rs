@@ -2,14 +2,15 @@
 
 use axum::extract::State;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::{Action, Admin};
 use super::plan::{ConcertRequest, ConcertSummary, LARGEST_PLAN, ScheduleRequest, ScheduleSummary};
 use super::{Asker, Page, json, offset};
 use crate::concert::{self, AddedSchedule, Concerts, ControlError, Listed, ListedSchedule};
-use crate::http::{ApiError, ErrorCode, IdPath, LargeJson, Query, Success};
-use crate::ids::{Concert, ConcertId, Schedule, ScheduleId};
+use crate::http::{ApiError, Date, ErrorCode, IdPath, LargeJson, Query, Success};
+use crate::ids::{Concert, ConcertId, Schedule, ScheduleId, SeatId};
 use crate::seat::{PlannedSeat, Seats};
 
 impl From<ControlError> for ApiError {
@@ -22,18 +23,22 @@ impl From<ControlError> for ApiError {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedView {
     concert_id: ConcertId,
+    /// In the order asked.
     schedules: Vec<AddedView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AddedView {
     concert_schedule_id: ScheduleId,
+    #[schemars(with = "Date")]
     date: NaiveDate,
+    /// How many seats it has.
+    #[schemars(example = 100)]
     seats: usize,
 }
 
@@ -81,30 +86,51 @@ pub(super) async fn add_schedule(
     Ok(Success(added))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "OperatorsProgrammeView")]
 pub(super) struct ProgrammeView {
+    /// By id.
     concerts: Vec<ConcertView>,
+    /// Which page this is, from 1.
+    #[schemars(example = 1)]
     page: i64,
+    /// How many fit on a page.
+    #[schemars(example = 20)]
     size: i64,
-    /// Of all concerts.
+    /// How many concerts there are on all pages.
+    #[schemars(example = 10)]
     total: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OperatorsConcertView")]
 struct ConcertView {
+    #[schemars(with = "ConcertId")]
     concert_id: i64,
+    /// What it is called.
+    #[schemars(example = &"The Big One")]
     title: String,
+    /// The queue that serves it.
+    #[schemars(example = &"big")]
     queue: String,
+    /// By date.
     schedules: Vec<ScheduleView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "OperatorsScheduleView")]
 struct ScheduleView {
+    #[schemars(with = "ScheduleId")]
     concert_schedule_id: i64,
+    #[schemars(with = "Date")]
     date: NaiveDate,
+    /// How many seats it has.
+    #[schemars(example = 100)]
     seats: i64,
+    /// How many of them are sold.
+    #[schemars(example = 42)]
     sold: i64,
 }
 
@@ -131,18 +157,28 @@ pub(super) async fn list(
     Ok(Success(ProgrammeView { concerts: listed.into_iter().map(ConcertView::from).collect(), page, size, total }))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PlanView {
+    /// By position.
     seats: Vec<SeatView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SeatView {
+    #[schemars(with = "SeatId")]
     concert_seat_id: i64,
+    /// The part of the hall.
+    #[schemars(example = &"R")]
     section: String,
+    /// The row in it.
+    #[schemars(example = &"A")]
     row: String,
+    /// The number on the seat.
+    #[schemars(example = 11)]
     number: i32,
+    /// What it costs, in whole won.
+    #[schemars(example = 150_000)]
     price: i64,
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::extract::State;
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::super::Admin;
-use super::{Page, skipped};
+use super::{FURTHEST_PAGE, LARGEST_PAGE, Page, skipped};
 use crate::concert::{Concerts, Schedule};
-use crate::http::{ApiError, ErrorCode, Query, Success};
+use crate::http::{ApiError, Date, ErrorCode, Query, Success};
 use crate::ids::{ConcertId, ScheduleId};
 use crate::payment::{Payments, Totals};
 use crate::queue::{Figures, Queues};
@@ -21,37 +22,58 @@ use crate::store_error::StoreError;
 /// How old the payments' totals may be: every one of them is read for that.
 const TOTALS_FRESH_FOR: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Asked {
+    /// Only this concert's schedules.
+    #[schemars(with = "Option<ConcertId>")]
     concert_id: Option<String>,
+    /// Which page, from 1; the first unless said.
+    #[schemars(range(min = 1, max = FURTHEST_PAGE), example = 1)]
     page: Option<i64>,
+    /// How many on a page; 20 unless said.
+    #[schemars(range(min = 1, max = LARGEST_PAGE), example = 20)]
     size: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct FiguresView {
+    /// By id.
     queues: Vec<QueueFigures>,
     /// Of the schedules that are not over, or of those of one concert; a page of them, by id.
     schedules: Vec<ScheduleFigures>,
+    /// Which page this is, from 1.
+    #[schemars(example = 1)]
     page: i64,
+    /// How many fit on a page.
+    #[schemars(example = 20)]
     size: i64,
-    /// Of all these schedules.
+    /// How many schedules there are on all pages.
+    #[schemars(example = 30)]
     total: usize,
+    /// Of all time.
     totals: TotalsView,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct QueueFigures {
+    /// The queue's name.
+    #[schemars(example = &"default")]
     name: String,
     /// `null` until it is opened.
     figures: Option<FigureView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct FigureView {
+    /// How many wait.
+    #[schemars(example = 1234)]
     waiting: u32,
+    /// How many may try now.
+    #[schemars(example = 500)]
     active: u32,
+    /// How many have been let in so far.
+    #[schemars(example = 7000)]
     admitted: u64,
 }
 
@@ -61,21 +83,34 @@ impl From<Figures> for FigureView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ScheduleFigures {
     concert_schedule_id: ScheduleId,
+    #[schemars(with = "Date")]
     date: NaiveDate,
+    /// Seats that are free.
+    #[schemars(example = 50)]
     free: usize,
+    /// Seats that are held.
+    #[schemars(example = 8)]
     held: usize,
+    /// Seats that are sold.
+    #[schemars(example = 42)]
     sold: usize,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct TotalsView {
+    /// Holds now, of this instance's schedules.
+    #[schemars(example = 8)]
     holds_live: u32,
+    /// Payments that stand.
+    #[schemars(example = 42)]
     payments: i64,
+    /// What they came to, in whole won.
+    #[schemars(example = 6_300_000)]
     won: i64,
 }
 

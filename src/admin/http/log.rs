@@ -2,38 +2,60 @@
 
 use axum::extract::State;
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::{Admin, store};
 use super::LARGEST_PAGE;
-use crate::http::{ApiError, Query, Success};
+use crate::http::{ApiError, Query, Success, Time};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct Part {
     /// The `nextCursor` of the answer before.
+    #[schemars(range(min = 1, max = i64::MAX), example = 42)]
     cursor: Option<i64>,
+    /// How many; 20 unless said.
+    #[schemars(range(min = 1, max = LARGEST_PAGE), example = 20)]
     size: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LogView {
+    /// Newest first.
     entries: Vec<EntryView>,
-    /// `null` at the end.
+    /// What to ask for as `cursor` to go on; `null` at the end.
+    #[schemars(example = 42)]
     next_cursor: Option<i64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "LogEntryView")]
 struct EntryView {
+    /// The entry's id.
+    #[schemars(example = 42)]
     id: i64,
+    #[schemars(with = "Time")]
     at: String,
+    /// Who did it.
+    #[schemars(example = &"ann")]
     operator: String,
+    /// What was done.
+    #[schemars(example = &"SET_QUEUE")]
     action: String,
+    /// To what.
+    #[schemars(example = &"queue big")]
     target: String,
+    /// What was asked for.
+    #[schemars(extend("examples" = [{"maxActive": 500}]))]
     request: Value,
+    /// What came of it.
+    #[schemars(extend("examples" = [{"before": {}, "after": {}}]))]
     outcome: Value,
+    /// The `x-request-id` of the call.
+    #[schemars(example = &"c3cae858-630c-43ac-99c3-0a27001d842b")]
     request_id: String,
 }
 

@@ -1,6 +1,7 @@
 //! The operators' calls: `/admin/v1/…`, all behind the check of the operator's token.
 
 mod concert;
+mod described;
 mod figure;
 mod log;
 mod plan;
@@ -13,7 +14,10 @@ use axum::extract::{FromRef, FromRequestParts};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use http::request::Parts;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use described::calls;
 
 use super::operator::{Operator, Operators, authenticate};
 use super::{Act, Action, Admin};
@@ -76,9 +80,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Asker {
 }
 
 /// Which part of a list is asked for.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(rename = "OperatorsPage")]
 struct Page {
+    /// Which page, from 1; the first unless said.
+    #[schemars(range(min = 1, max = FURTHEST_PAGE), example = 1)]
     page: Option<i64>,
+    /// How many on a page; 20 unless said.
+    #[schemars(range(min = 1, max = LARGEST_PAGE), example = 20)]
     size: Option<i64>,
 }
 

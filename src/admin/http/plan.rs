@@ -3,15 +3,19 @@
 use std::collections::HashSet;
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::concert::{NewConcert, NewSchedule};
-use crate::http::ApiError;
-use crate::queue::is_name;
+use crate::http::{ApiError, Date};
+use crate::queue::{QueueName, is_name};
 use crate::seat::NewSeat;
 
 /// The largest body, in bytes: 20,000 seats, one by one.
 pub(super) const LARGEST_PLAN: usize = 2 * 1024 * 1024;
+
+/// A text in a request, for `/openapi.json`: something to read, without control characters.
+const TEXT: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x1f\x7f-\x9f\s][^\x00-\x1f\x7f-\x9f]*$";
 
 const LONGEST_TITLE: usize = 200;
 const LONGEST_NAME: usize = 40;
@@ -23,40 +27,73 @@ const MOST_SEATS_A_REQUEST: usize = 200_000;
 
 const GREATEST_PRICE: i64 = 1_000_000_000_000;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConcertRequest {
+    /// What it is called: no control characters, and not only spaces.
+    #[schemars(length(min = 1, max = LONGEST_TITLE), regex(pattern = TEXT), example = &"The Big One")]
     title: String,
+    /// The queue that serves it, which is made if there is none; the default queue unless said.
+    #[schemars(with = "Option<QueueName>")]
     queue: Option<String>,
+    /// Its evenings, each on a date of its own.
+    #[schemars(length(max = MOST_SCHEDULES))]
     #[serde(default)]
     schedules: Vec<ScheduleRequest>,
 }
 
 /// Its seats are given one by one or by ranges.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    {"required": ["seats"], "properties": {"seats": {"type": "array"}, "sections": {"type": "null"}}},
+    {"required": ["sections"], "properties": {"seats": {"type": "null"}, "sections": {"type": "array"}}},
+]))]
 pub(super) struct ScheduleRequest {
+    /// Today or later.
+    #[schemars(with = "Date")]
     date: String,
+    /// The seats, one by one, each with a number of its own.
+    #[schemars(length(min = 1, max = MOST_SEATS))]
     seats: Option<Vec<SeatRequest>>,
+    /// Or by ranges.
+    #[schemars(length(min = 1))]
     sections: Option<Vec<SectionRequest>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SeatRequest {
+    /// The part of the hall.
+    #[schemars(length(min = 1, max = LONGEST_NAME), regex(pattern = TEXT), example = &"R")]
     section: String,
+    /// The row in it.
+    #[schemars(length(min = 1, max = LONGEST_NAME), regex(pattern = TEXT), example = &"A")]
     row: String,
+    /// The number on the seat.
+    #[schemars(range(min = 1, max = i32::MAX), example = 11)]
     number: i64,
+    /// What it costs, in whole won.
+    #[schemars(range(min = 0, max = GREATEST_PRICE), example = 150_000)]
     price: i64,
 }
 
 /// So many seats in each row; numbers run on through the schedule, from 1.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SectionRequest {
+    /// The part of the hall.
+    #[schemars(length(min = 1, max = LONGEST_NAME), regex(pattern = TEXT), example = &"R")]
     section: String,
+    /// What each seat costs, in whole won.
+    #[schemars(range(min = 0, max = GREATEST_PRICE), example = 150_000)]
     price: i64,
+    /// The names of its rows.
+    #[schemars(length(min = 1), inner(length(min = 1, max = LONGEST_NAME), regex(pattern = TEXT)))]
+    #[schemars(extend("examples" = [["A", "B"]]))]
     rows: Vec<String>,
+    /// How many seats each row has.
+    #[schemars(range(min = 1, max = MOST_SEATS), example = 50)]
     seats_per_row: i64,
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use chrono::{DateTime, Datelike, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +14,7 @@ use super::figure::FigureView;
 use super::log::rfc3339;
 use super::plan::QUEUE_NAME;
 use super::{Asker, Page, json, offset};
-use crate::http::{ApiError, ErrorCode, Json, Query, Success, TextPath};
+use crate::http::{ApiError, ErrorCode, Json, Query, Success, TextPath, Time};
 use crate::queue::{self, Change, ControlError, Controlled, OwnSettings, QueueSettings, Queues, is_name};
 
 impl From<ControlError> for ApiError {
@@ -97,28 +98,49 @@ fn factor(field: &str, value: &Value) -> Result<Option<f64>, ApiError> {
     factor.map(Some).ok_or_else(|| ApiError::invalid(format!("{field} is a number from 0 to 1000, or null.")))
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct QueueView {
+    /// Its name.
+    #[schemars(example = &"big")]
     name: String,
     /// What is in force.
     settings: SettingsView,
     /// Which of them have been set for this queue; the others follow the server.
+    #[schemars(extend("examples" = [["maxActive"]]))]
     set: Vec<&'static str>,
     /// As this instance last saw it; `null` until the queue is opened.
     figures: Option<FigureView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SettingsView {
+    /// How many may try at once.
+    #[schemars(example = 500)]
     max_active: u32,
+    /// How many are let in a second, at the most.
+    #[schemars(example = 100)]
     admit_per_second: u32,
+    /// How long a turn lasts, in seconds.
+    #[schemars(example = 300)]
     active_ttl_seconds: u64,
+    /// How long a waiting token lives unseen, in seconds.
+    #[schemars(example = 120)]
     waiting_ttl_seconds: u64,
+    /// How long a seat is held, in seconds.
+    #[schemars(example = 300)]
     hold_ttl_seconds: u64,
+    /// Who comes before is drawn into random order then; `null` for first come, first served.
+    #[schemars(with = "Option<Time>")]
     opens_at: Option<String>,
+    /// Nobody is let in.
+    #[schemars(example = false)]
     paused: bool,
+    /// Nobody new gets a place.
+    #[schemars(example = false)]
     draining: bool,
+    /// How many may try for each free seat; 0 for however many seats there are.
+    #[schemars(example = 1.0)]
     stock_factor: f64,
 }
 
@@ -201,12 +223,18 @@ impl QueueView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct QueuesView {
+    /// By id.
     queues: Vec<QueueView>,
+    /// Which page this is, from 1.
+    #[schemars(example = 1)]
     page: i64,
+    /// How many fit on a page.
+    #[schemars(example = 20)]
     size: i64,
-    /// Of all queues.
+    /// How many queues there are on all pages.
+    #[schemars(example = 2)]
     total: i64,
 }
 

@@ -29,6 +29,7 @@ impl Bench {
         let tag = match room {
             "queue" => "queue:bench",
             "sample" => "sampler",
+            "limit" => "limit:bench",
             _ => "schedule:7",
         };
         let names = source::lists_keys(&format!("{room}.")).listed_keys();

@@ -8,6 +8,7 @@ mod bench;
 mod crowd;
 mod draw;
 mod each;
+mod limit;
 mod load;
 mod lost;
 mod many;

@@ -62,7 +62,7 @@ pub fn openings(op: &str) -> &'static [&'static str] {
         "seat.hold" | "seat.begin_payment" | "seat.finish_payment" => &["seat.map", "each"],
         "queue.promote" | "queue.restore" | "queue.close_draw" => &["queue.token", "queue.admit"],
         _ if op.starts_with("queue.") => &["queue.token"],
-        _ if op.starts_with("sample.") => &[],
+        _ if op.starts_with("sample.") || op.starts_with("limit.") => &[],
         _ => &["seat.map"],
     }
 }
@@ -71,6 +71,7 @@ pub fn openings(op: &str) -> &'static [&'static str] {
 pub fn lists_keys(op: &str) -> Source {
     named(match op.split('.').next() {
         Some("queue") => "queue.token",
+        Some("limit") => "limit.share",
         Some("sample") => "sample.lease",
         _ => "seat.map",
     })
@@ -104,9 +105,9 @@ impl Source {
     /// The names of the keys that an opening lists, in order.
     pub fn listed_keys(&self) -> Vec<String> {
         let numbered = self.header().into_iter().filter_map(|line| {
-            let mut words = line.split_whitespace();
+            let mut words = line.strip_prefix(" KEYS:").unwrap_or(line).split_whitespace();
             words.next()?.parse::<u32>().ok()?;
-            words.next()
+            words.next().map(|name| name.trim_end_matches(','))
         });
         numbered.map(str::to_owned).collect()
     }

@@ -19,6 +19,7 @@ use tokio_cron_scheduler::JobScheduler;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::described::as_described;
 use super::{eventually, servers};
 
 /// A running instance. Its jobs run unless it was started without them.
@@ -167,13 +168,20 @@ impl TestApp {
         self.app.readiness.postgres.pool()
     }
 
+    /// Makes a call, whose answer must be one that the description has.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().to_string(), request.uri().to_string());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let is_json = !bytes.is_empty() && !parts.headers.contains_key("content-encoding");
+        let kind = parts.headers.get("content-type").is_some_and(|kind| kind == "application/json");
+        let is_json = kind && !bytes.is_empty() && !parts.headers.contains_key("content-encoding");
         let body = if is_json { serde_json::from_slice(&bytes).unwrap() } else { Value::Null };
-        Answer { status: parts.status, headers: parts.headers, body, bytes }
+        let answer = Answer { status: parts.status, headers: parts.headers, body, bytes };
+        if let Err(why) = as_described(&method, &path, &answer) {
+            panic!("{method} {path} is not answered as /openapi.json says: {why}");
+        }
+        answer
     }
 
     /// A call with headers and a JSON body; null sends none.

@@ -59,6 +59,11 @@ impl TestApp {
 }
 
 impl Socket {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Asks for a token's events, with the token in the header.
     pub async fn watch(&self, token: &str) -> Events {
         self.ask(EVENTS, &format!("token: {token}\r\n")).await
