@@ -144,8 +144,10 @@ pub fn schema<T: JsonSchema + ?Sized>(generator: &mut SchemaGenerator) -> Schema
 
 impl Described {
     fn new(method: Method, path: &'static str, name: &'static str, summary: &'static str) -> Self {
-        // What is around every call: a body that does not arrive, the rooms' own faults, stores and time-outs.
-        let failures = [ErrorCode::InvalidRequest, ErrorCode::Internal, ErrorCode::Unavailable].into();
+        // What is around every call: a body that does not arrive, an address that asks for too much, the rooms' own faults,
+        // stores and time-outs.
+        let failures =
+            [ErrorCode::InvalidRequest, ErrorCode::RateLimited, ErrorCode::Internal, ErrorCode::Unavailable].into();
         Self {
             method,
             path,
@@ -203,13 +205,13 @@ impl Described {
     /// Takes the extractor `User`.
     #[must_use]
     pub fn user(self) -> Self {
-        self.open_to(&[Access::User]).fails(&[ErrorCode::UserRequired]).limited()
+        self.open_to(&[Access::User]).fails(&[ErrorCode::UserRequired])
     }
 
     /// Takes the extractor `Presented`.
     #[must_use]
     pub fn token(self) -> Self {
-        self.open_to(&[Access::Token]).fails(&[ErrorCode::InvalidToken]).limited()
+        self.open_to(&[Access::Token]).fails(&[ErrorCode::InvalidToken])
     }
 
     /// Takes `Presented`, and requires it to be active.
@@ -224,10 +226,10 @@ impl Described {
         self.open_to(&[Access::Token, Access::TokenInQuery]).fails(&[ErrorCode::InvalidToken])
     }
 
-    /// Stands behind the operators' check, which limits wrong tokens.
+    /// Stands behind the operators' check.
     #[must_use]
     pub fn operator(self) -> Self {
-        self.open_to(&[Access::Operator]).fails(&[ErrorCode::InvalidToken, ErrorCode::RateLimited])
+        self.open_to(&[Access::Operator]).fails(&[ErrorCode::InvalidToken])
     }
 
     /// Whoever shows one of these may call.
@@ -235,11 +237,6 @@ impl Described {
     pub fn open_to(mut self, access: &[Access]) -> Self {
         self.access.extend_from_slice(access);
         self
-    }
-
-    /// A user's changes are counted, not its looking.
-    fn limited(self) -> Self {
-        if self.method.is_safe() { self } else { self.fails(&[ErrorCode::RateLimited]) }
     }
 
     /// Takes `IdempotencyKey`.

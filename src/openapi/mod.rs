@@ -115,25 +115,28 @@ fn meanings() -> Map<String, Value> {
     each.collect()
 }
 
-const fn scheme(access: Access) -> &'static str {
+/// What the document calls a way to be let through; a user's depends on the shop.
+const fn schemes(access: Access) -> &'static [&'static str] {
     match access {
-        Access::User => "userId",
-        Access::Token => "token",
-        Access::TokenInQuery => "tokenInQuery",
-        Access::Pass => "pass",
-        Access::Operator => "operator",
+        Access::User => &["userId", "bearer"],
+        Access::Token => &["token"],
+        Access::TokenInQuery => &["tokenInQuery"],
+        Access::Pass => &["pass"],
+        Access::Operator => &["operator"],
     }
 }
 
 fn access() -> Value {
     let key =
         |place: &str, name: &str, says: &str| json!({"type": "apiKey", "in": place, "name": name, "description": says});
+    let bearer = |says: &str| json!({"type": "http", "scheme": "bearer", "description": says});
     json!({
-        scheme(Access::User): key("header", "userId", "The user's id, a whole number from 1. It is believed: a gateway sets it."),
-        scheme(Access::Token): key("header", "token", "The token of `POST /api/v1/queues/token`."),
-        scheme(Access::TokenInQuery): key("query", "token", "Likewise, for browsers' `EventSource`, which sends no headers."),
-        scheme(Access::Pass): key("header", "onsale-pass", "A pass of `GET /api/v1/queues/token/pass`."),
-        scheme(Access::Operator): {"type": "http", "scheme": "bearer", "description": "An operator's token."},
+        "userId": key("header", "userId", "The user's id, a whole number from 1. It is believed: a gateway sets it."),
+        "bearer": bearer("The JSON Web Token of a sign-in, whose subject is the user: instead of `userId`, in a shop that reads them itself."),
+        "token": key("header", "token", "The token of `POST /api/v1/queues/token`."),
+        "tokenInQuery": key("query", "token", "Likewise, for browsers' `EventSource`, which sends no headers."),
+        "pass": key("header", "onsale-pass", "A pass of `GET /api/v1/queues/token/pass`."),
+        "operator": bearer("An operator's token."),
     })
 }
 

@@ -11,9 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Paid, Past, PayError, Payments, RefundError, Refunded};
-use crate::http::{
-    ApiError, Described, ErrorCode, IdPath, Json, Page, PageQuery, RateLimits, Success, Time, rfc3339,
-};
+use crate::http::{ApiError, Described, ErrorCode, IdPath, Json, Page, PageQuery, RateLimits, Success, Time, rfc3339};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
 use crate::identity::{Identity, User};
 use crate::ids::{self, ConcertId, PaymentId, ReservationId, ScheduleId, SeatId};

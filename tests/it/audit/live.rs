@@ -32,24 +32,27 @@ fn a_shop_that_sells_is_sound_all_the_while() {
         let narrow = ["--max-active", "8", "--admit-per-second", "1000000", "--user-writes-per-second", "0"];
         let app = Arc::new(TestApp::with(&narrow).await);
         let (large, seats) = app.add_schedule(1, 9, 2000).await;
-        let auditing = {
+        let selling = {
             let app = app.clone();
             tokio::spawn(async move {
-                for _ in 0..6 {
-                    app.audit().await;
+                // Two for each seat.
+                let mut wanted = (1..).zip(seats.iter().flat_map(|seat| [*seat, *seat]));
+                for _ in 0..10 {
+                    let buyers = wanted.by_ref().take(20).map(|(user, seat)| {
+                        let app = app.clone();
+                        async move { buy(&app, user, large, seat).await }
+                    });
+                    at_once(buyers.collect::<Vec<_>>()).await;
                 }
             })
         };
-        // Two for each seat.
-        let mut wanted = (1..).zip(seats.iter().flat_map(|seat| [*seat, *seat]));
-        while !auditing.is_finished() {
-            let buyers = wanted.by_ref().take(20).map(|(user, seat)| {
-                let app = app.clone();
-                async move { buy(&app, user, large, seat).await }
-            });
-            at_once(buyers.collect::<Vec<_>>()).await;
+        let mut audits = 0;
+        while !selling.is_finished() {
+            app.audit().await;
+            audits += 1;
         }
-        auditing.await.unwrap();
+        selling.await.unwrap();
+        assert!(audits > 1, "{audits} audits while seats were sold");
         let sold = app.number("SELECT count(*) FROM payment_history").await;
         assert!(sold > 20, "only {sold} seats were sold meanwhile");
         app.audit().await;

@@ -13,7 +13,7 @@ const LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
 const LAST_LIVEZ: &[u8] = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 
 /// More than a test waits for on purpose.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// Asks over a connection that stays open.
 async fn ask_livez(stream: &mut TcpStream) -> String {

@@ -106,7 +106,7 @@ fn a_million_minted_users_and_addresses_take_bounded_memory_and_get_honest_answe
 /// Sends requests over one connection, one after the other; how many were answered how.
 async fn send(server: &Listening, from: &str, count: u32) -> (u32, u32) {
     let mut stream = server.connect().await;
-    let (mut served, mut refused) = (0, 0);
+    let (mut passed, mut refused) = (0, 0);
     for _ in 0..count {
         let request = format!("GET /livez HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {from}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -116,7 +116,7 @@ async fn send(server: &Listening, from: &str, count: u32) -> (u32, u32) {
         }
         let answer = String::from_utf8(answer).unwrap();
         match status(&answer) {
-            "200" => served += 1,
+            "200" => passed += 1,
             "429" => {
                 assert!(answer.contains("\"RATE_LIMITED\"") && answer.contains("retry-after: 1"), "{answer}");
                 assert!(answer.contains("x-request-id: ") && answer.contains("\"result\":\"ERROR\""), "{answer}");
@@ -125,7 +125,7 @@ async fn send(server: &Listening, from: &str, count: u32) -> (u32, u32) {
             _ => panic!("{answer}"),
         }
     }
-    (served, refused)
+    (passed, refused)
 }
 
 const LIMITED: [&str; 6] = [
@@ -147,27 +147,27 @@ fn an_address_is_limited_on_two_instances_together_and_others_are_served() {
         let flood = |at: usize| {
             let servers = servers.clone();
             tokio::spawn(async move {
-                let (mut served, mut refused) = (0, 0);
+                let (mut passed, mut refused) = (0, 0);
                 while begun.elapsed() < Duration::from_secs(8) {
                     // What is left of what the proxy has added, anybody can have made up.
-                    let from = format!("{served}.{}.1.1, 203.0.113.7, 198.51.100.2", refused % 200);
+                    let from = format!("{passed}.{}.1.1, 203.0.113.7, 198.51.100.2", refused % 200);
                     let (more, less) = send(&servers[at], &from, 20).await;
-                    (served, refused) = (served + more, refused + less);
+                    (passed, refused) = (passed + more, refused + less);
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
-                (served, refused)
+                (passed, refused)
             })
         };
         let floods = [flood(0), flood(1)];
         assert_eq!(send(&servers[0], "203.0.113.8", 40).await, (40, 0), "another address");
-        let mut served = 0;
+        let mut passed = 0;
         for flood in floods {
             let (some, refused) = flood.await.unwrap();
             assert!(refused > 0);
-            served += some;
+            passed += some;
         }
         let time = begun.elapsed();
-        assert!(f64::from(served) <= bound(2, 50, time), "{served} in {time:?}");
+        assert!(f64::from(passed) <= bound(2, 50, time), "{passed} in {time:?}");
         let servers = Arc::into_inner(servers).unwrap();
         for server in servers {
             server.stop().await;

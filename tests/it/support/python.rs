@@ -10,13 +10,13 @@ use tokio::sync::OnceCell;
 /// What is in it.
 const REQUIREMENTS: &str = include_str!("../openapi/requirements.txt");
 
-/// What checks TypeScript's types, from npm.
+/// What checks `TypeScript`'s types, from npm.
 const TYPESCRIPT: &str = "typescript@5.9.3";
 
 /// The environment.
 pub struct Python(PathBuf);
 
-/// Makes it at the first call, from PyPI and npm.
+/// Makes it at the first call, from `PyPI` and npm.
 pub async fn python() -> &'static Python {
     static PYTHON: OnceCell<Python> = OnceCell::const_new();
     PYTHON.get_or_init(made).await
@@ -57,12 +57,12 @@ impl Python {
         self.0.join("bin").join(name)
     }
 
-    /// TypeScript's compiler, for Node.
+    /// `TypeScript`'s compiler, for Node.
     pub fn tsc(&self) -> PathBuf {
         self.0.join("node_modules/typescript/bin/tsc")
     }
 
-    /// A Node that runs TypeScript as it is, which few systems have in their package manager.
+    /// A Node that runs `TypeScript` as it is, which few systems have in their package manager.
     pub async fn node(&self) -> PathBuf {
         let mut ask = Command::new(self.program("python"));
         ask.args([
