@@ -201,7 +201,7 @@ impl App {
             .merge(wallet::router())
             .merge(payment::router())
             .merge(gate::router())
-            .merge(openapi::router())
+            .merge(openapi::router(self.identity.trust()))
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let (calls, draining) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.draining);

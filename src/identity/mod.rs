@@ -106,6 +106,15 @@ struct Claims {
 }
 
 impl Identity {
+    /// Who says who a visitor is.
+    #[must_use]
+    pub const fn trust(&self) -> Trust {
+        match self.0 {
+            Kind::Gateway => Trust::Gateway,
+            Kind::Bearers(_) => Trust::Jwt,
+        }
+    }
+
     /// As set. Reads the keys, if there are to be any.
     pub fn new(settings: &IdentitySettings) -> Result<Self, IdentityError> {
         let IdentitySettings { identity, jwt_key_file, jwt_audience, jwt_issuer } = settings;

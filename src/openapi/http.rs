@@ -1,6 +1,6 @@
 //! The description's own calls.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,16 +18,18 @@ use sha2::{Digest, Sha256};
 
 use super::rendered;
 use crate::http::{Described, matches_etag};
+use crate::identity::Trust;
 
 /// The page, with its style and script.
 static PAGE: &str = include_str!("page.html");
 
-/// `/openapi.json` and `/docs`.
-pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+/// `/openapi.json` of a service that knows its users so, and `/docs`.
+pub fn router<S: Clone + Send + Sync + 'static>(trust: Trust) -> Router<S> {
     // Put together now, not when somebody waits for it.
     LazyLock::force(&POLICY);
-    rendered();
-    Router::new().route("/openapi.json", get(document)).route("/docs", get(page))
+    let document = Arc::new(rendered(trust));
+    let document = get(move |headers: HeaderMap| async move { document.answer(&headers).await });
+    Router::new().route("/openapi.json", document).route("/docs", get(page))
 }
 
 /// What is said of them.
@@ -40,10 +42,6 @@ pub fn calls() -> Vec<Described> {
             .gives_whole(|_| json_schema!({"type": "object", "required": ["openapi", "info", "paths"]})),
         Described::get("/docs", "docs", "A page to try the calls.").tagged().gives_page(),
     ]
-}
-
-async fn document(headers: HeaderMap) -> Response {
-    rendered().answer(&headers).await
 }
 
 /// The page's own style and script may run, and it may ask this service; nothing else.

@@ -4,8 +4,6 @@
 mod http;
 mod operation;
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
@@ -13,6 +11,7 @@ use serde_json::{Map, Value, json};
 pub use http::{calls, router};
 
 use crate::http::{Access, Described, ErrorCode, Rendered};
+use crate::identity::Trust;
 use crate::{admin, app, concert, gate, payment, queue, reservation, seat, wallet};
 
 /// Where schemas are within the document.
@@ -60,9 +59,9 @@ impl Generators {
     }
 }
 
-/// The document.
+/// The document of a service that knows its users so.
 #[must_use]
-pub fn document() -> Value {
+pub fn document(trust: Trust) -> Value {
     let mut generators = Generators::new();
     let meanings = meanings();
     let (mut paths, mut tags) = (Map::new(), Vec::new());
@@ -90,7 +89,7 @@ pub fn document() -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": access(),
+            "securitySchemes": access(trust),
             "headers": {
                 "X-Request-Id": {
                     "description": "The call's id: the client's own, if it sent a sane one.",
@@ -115,37 +114,35 @@ fn meanings() -> Map<String, Value> {
     each.collect()
 }
 
-/// What the document calls a way to be let through; a user's depends on the shop.
-const fn schemes(access: Access) -> &'static [&'static str] {
+const fn scheme(access: Access) -> &'static str {
     match access {
-        Access::User => &["userId", "bearer"],
-        Access::Token => &["token"],
-        Access::TokenInQuery => &["tokenInQuery"],
-        Access::Pass => &["pass"],
-        Access::Operator => &["operator"],
+        Access::User => "user",
+        Access::Token => "token",
+        Access::TokenInQuery => "tokenInQuery",
+        Access::Pass => "pass",
+        Access::Operator => "operator",
     }
 }
 
-fn access() -> Value {
+fn access(trust: Trust) -> Value {
     let key =
         |place: &str, name: &str, says: &str| json!({"type": "apiKey", "in": place, "name": name, "description": says});
     let bearer = |says: &str| json!({"type": "http", "scheme": "bearer", "description": says});
     json!({
-        "userId": key("header", "userId", "The user's id, a whole number from 1. It is believed: a gateway sets it."),
-        "bearer": bearer("The JSON Web Token of a sign-in, whose subject is the user: instead of `userId`, in a shop that reads them itself."),
-        "token": key("header", "token", "The token of `POST /api/v1/queues/token`."),
-        "tokenInQuery": key("query", "token", "Likewise, for browsers' `EventSource`, which sends no headers."),
-        "pass": key("header", "onsale-pass", "A pass of `GET /api/v1/queues/token/pass`."),
-        "operator": bearer("An operator's token."),
+        scheme(Access::User): match trust {
+            Trust::Gateway => key("header", "userId", "The user's id, a whole number from 1. It is believed: a gateway sets it."),
+            Trust::Jwt => bearer("The JSON Web Token of a sign-in. Its subject, a whole number from 1, is the user."),
+        },
+        scheme(Access::Token): key("header", "token", "The token of `POST /api/v1/queues/token`."),
+        scheme(Access::TokenInQuery): key("query", "token", "Likewise, for browsers' `EventSource`, which sends no headers."),
+        scheme(Access::Pass): key("header", "onsale-pass", "A pass of `GET /api/v1/queues/token/pass`."),
+        scheme(Access::Operator): bearer("An operator's token."),
     })
 }
 
 /// The document as it is answered.
-fn rendered() -> &'static Rendered {
-    static RENDERED: LazyLock<Rendered> = LazyLock::new(|| {
-        let body = Bytes::from(document().to_string());
-        let tag = blake3::hash(&body).to_hex();
-        Rendered::new(body, &tag.as_str()[..32])
-    });
-    &RENDERED
+fn rendered(trust: Trust) -> Rendered {
+    let body = Bytes::from(document(trust).to_string());
+    let tag = blake3::hash(&body).to_hex();
+    Rendered::new(body, &tag.as_str()[..32])
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
-use super::{Generators, schemes};
+use super::{Generators, scheme};
 use crate::http::{Described, ErrorCode, Gives, SchemaOf};
 
 const JSON: &str = "application/json";
@@ -31,8 +31,7 @@ pub(super) fn of(call: &Described, tag: &str, generators: &mut Generators, meani
         operation["requestBody"] = json!({"required": body.required, "content": {body.kind: {"schema": schema}}});
     }
     if !call.access.is_empty() {
-        operation["security"] =
-            call.access.iter().flat_map(|access| schemes(*access)).map(|scheme| json!({*scheme: []})).collect();
+        operation["security"] = call.access.iter().map(|access| json!({scheme(*access): []})).collect();
     }
     operation
 }

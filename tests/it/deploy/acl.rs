@@ -53,6 +53,10 @@ async fn play(app: &TestApp) {
     for user in [1, 2] {
         app.charge(user, 2_000_000).await.data();
     }
+    // An eighth of a burst, of which the other instances are told.
+    for _ in 0..8 {
+        app.charge(2, 1000).await.data();
+    }
     let reservation = app.hold(&first, 1, 1).await.reservation();
     assert_eq!(seats.next().await.unwrap().name, "changes");
     app.hold(&second, 1, 1).await.assert_error(409, "SEAT_TAKEN");
@@ -99,7 +103,7 @@ fn the_program_does_all_that_it_does_with_it_and_is_refused_nothing() {
         let database = servers().await.seeded_database().await;
         let url = redis.url("onsale");
         let stores = ["--database-url", &database, "--redis-url", &url, "--postgres-connections", "4"];
-        let short = ["--max-active", "2", "--waiting-ttl-seconds", "20"];
+        let short = ["--max-active", "2", "--waiting-ttl-seconds", "20", "--user-writes-per-second", "40"];
         let app = TestApp::from_settings(serve_settings(&[&stores[..], &short].concat())).await;
         app.start_jobs().await;
         play(&app).await;

@@ -3,29 +3,16 @@
 use std::collections::BTreeSet;
 use std::process::{Command as Process, Stdio};
 
-use clap::{CommandFactory, Parser};
-use onsale::settings::{Cli, Command, ServeSettings};
+use clap::CommandFactory;
+use onsale::settings::{Cli, ServeSettings};
 use serde_json::Value;
 
-use super::file::{Compose, filled_in, secret, strings, text};
+use super::file::{Compose, filled_in, secret, settings_of, shutdown_seconds, strings, text};
 use crate::lua::source::repository;
 
 /// The settings that an instance would have.
 fn settings(compose: &Compose, name: &str) -> ServeSettings {
-    let environment = compose.environment(name);
-    let mut args = vec!["onsale".to_owned(), "serve".to_owned()];
-    let command = Cli::command();
-    let serve = command.find_subcommand("serve").unwrap();
-    for (variable, value) in environment {
-        let options = serve.get_arguments().chain(command.get_arguments());
-        let mut options = options.filter(|option| option.get_env().is_some_and(|env| env == variable.as_str()));
-        let option = options.next().unwrap_or_else(|| panic!("the program knows no {variable}"));
-        args.extend([format!("--{}", option.get_long().unwrap()), value]);
-    }
-    match Cli::try_parse_from(args).unwrap().command {
-        Command::Serve(settings) => *settings,
-        other => panic!("{other:?}"),
-    }
+    settings_of(compose.environment(name))
 }
 
 /// The one number of such a directive in nginx' file, its unit cut off.
@@ -88,8 +75,9 @@ fn every_command_is_one_of_the_programs() {
 fn limits_fit_what_the_program_takes() {
     let compose = Compose::read();
     for (name, service) in compose.instances() {
-        let settings = settings(&compose, name).service;
-        let shutdown = settings.shutdown_grace_ms / 1000 + settings.shutdown_timeout_seconds;
+        let settings = settings(&compose, name);
+        let shutdown = shutdown_seconds(&settings);
+        let settings = settings.service;
         let patience =
             service["stop_grace_period"].as_str().unwrap().strip_suffix('s').unwrap().parse::<u32>().unwrap();
         assert!(patience > shutdown + 1, "{name} is killed after {patience} s, and may take {shutdown} s");

@@ -1,8 +1,10 @@
-//! `compose.yaml`, as Compose reads it: anchors followed, maps merged, variables filled in.
+//! The files as what reads them would: `compose.yaml` with anchors followed, maps merged, variables filled in; others as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
+use clap::{CommandFactory, Parser};
+use onsale::settings::{Cli, Command, ServeSettings};
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value};
 
@@ -20,11 +22,8 @@ pub fn text(path: &str) -> String {
 
 impl Compose {
     pub fn read() -> Self {
-        let text = text("compose.yaml");
-        let documents = Yaml::load_from_str(&text).unwrap();
-        let [document] = &documents[..] else { panic!("one document") };
-        let file = value(document);
-        Self { text, file }
+        let [file] = documents("compose.yaml").try_into().unwrap();
+        Self { text: text("compose.yaml"), file }
     }
 
     pub fn services(&self) -> impl Iterator<Item = (&str, &Value)> {
@@ -70,6 +69,33 @@ pub fn filled_in(text: &str) -> String {
         filled += rest;
     }
     filled
+}
+
+/// The settings that an instance with these variables would have. The program must know each.
+pub fn settings_of(environment: BTreeMap<String, String>) -> ServeSettings {
+    let mut args = vec!["onsale".to_owned(), "serve".to_owned()];
+    let command = Cli::command();
+    let serve = command.find_subcommand("serve").unwrap();
+    for (variable, value) in environment {
+        let options = serve.get_arguments().chain(command.get_arguments());
+        let mut options = options.filter(|option| option.get_env().is_some_and(|env| env == variable.as_str()));
+        let option = options.next().unwrap_or_else(|| panic!("the program knows no {variable}"));
+        args.extend([format!("--{}", option.get_long().unwrap()), value]);
+    }
+    match Cli::try_parse_from(args).unwrap().command {
+        Command::Serve(settings) => *settings,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How long an instance with these settings may take to end, in whole seconds.
+pub fn shutdown_seconds(settings: &ServeSettings) -> u32 {
+    settings.service.shutdown_grace_ms / 1000 + settings.service.shutdown_timeout_seconds
+}
+
+/// A file of YAML documents as JSON.
+pub fn documents(path: &str) -> Vec<Value> {
+    Yaml::load_from_str(&text(path)).unwrap().iter().map(value).collect()
 }
 
 /// A list of texts; empty if it is none.

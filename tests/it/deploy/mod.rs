@@ -3,9 +3,12 @@
 //! list, two real instances with that environment, a real nginx with that file before them.
 
 mod acl;
+mod backup;
 mod compose;
 mod dockerfile;
 mod file;
+mod kubernetes;
 mod nginx;
 mod rolling;
 mod shop;
+mod systemd;

@@ -34,7 +34,8 @@ const CONTRACT: [(&str, &[&str]); 19] = [
 ];
 
 /// What may be a label; each has values that can be counted on one's fingers, or one a queue.
-const LABELS: [&str; 10] = ["method", "route", "status", "queue", "outcome", "op", "job", "version", "store", "state"];
+const LABELS: [&str; 11] =
+    ["method", "route", "status", "queue", "outcome", "op", "job", "version", "store", "state", "reason"];
 
 /// Prometheus' text, read: families by name, and the series of each by their labels.
 #[derive(Debug, Default)]

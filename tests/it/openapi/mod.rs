@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use onsale::http::ErrorCode;
+use onsale::identity::Trust;
 use onsale::openapi::document;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -49,7 +50,7 @@ fn every_route_is_described_and_nothing_else() {
     routes.insert("/gate/check/{path}".to_owned());
     // Another listener's.
     routes.remove("/metrics");
-    let document = document();
+    let document = document(Trust::Gateway);
     let described: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(described, routes);
 }
@@ -58,7 +59,7 @@ fn every_route_is_described_and_nothing_else() {
 fn each_path_takes_the_methods_that_are_described() {
     block_on(async {
         let app = TestApp::with(&["--admin-token", OPERATOR]).await;
-        let document = document();
+        let document = document(Trust::Gateway);
         for (path, methods) in
             document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.starts_with("/gate/"))
         {
@@ -78,7 +79,7 @@ fn each_path_takes_the_methods_that_are_described() {
 
 #[test]
 fn everything_has_a_name_and_says_what_it_is() {
-    let document = document();
+    let document = document(Trust::Gateway);
     let mut names = BTreeSet::new();
     for (path, method, call) in calls(&document) {
         assert!(names.insert(call["operationId"].as_str().unwrap()), "{path}: its name is another's");
@@ -133,8 +134,19 @@ fn assert_said(document: &Value, said: &Value, name: &str) {
 }
 
 #[test]
+fn who_asks_is_described_as_the_service_finds_it_out() {
+    let scheme = |trust| document(trust)["components"]["securitySchemes"]["user"].clone();
+    let (gateway, bearer) = (scheme(Trust::Gateway), scheme(Trust::Jwt));
+    assert_eq!((&gateway["in"], &gateway["name"]), (&json!("header"), &json!("userId")));
+    assert_eq!((&bearer["type"], &bearer["scheme"]), (&json!("http"), &json!("bearer")));
+    let document = document(Trust::Jwt);
+    let taking = calls(&document).into_iter().filter(|(_, _, call)| call["security"] == json!([{"user": []}]));
+    assert!(taking.count() > 5);
+}
+
+#[test]
 fn every_failure_of_the_contract_is_some_calls() {
-    let document = document();
+    let document = document(Trust::Gateway);
     let all: String = calls(&document).iter().map(|(_, _, call)| call["responses"].to_string()).collect();
     for code in ErrorCode::ALL {
         // A path or a method that is not there is no call; the description says so of all.
@@ -154,7 +166,7 @@ fn it_is_kept_by_who_has_it() {
             assert_eq!((again.status.as_u16(), again.bytes.len()), (304, 0), "{path}");
         }
         let whole = app.call("GET", "/openapi.json", &[], Value::Null).await;
-        assert_eq!(whole.body, document());
+        assert_eq!(whole.body, document(Trust::Gateway));
         assert_eq!(whole.body["openapi"], json!("3.1.0"));
     });
 }

@@ -57,7 +57,7 @@ fn it_finds_no_answer_that_is_not_described() {
         // The queue that the examples name.
         app.call("POST", "/admin/v1/queues", &operator, json!({"name": "big"})).await.data();
         let settings = format!(
-            "[auth.openapi.userId]\napi_key = \"1\"\n[auth.openapi.operator]\nbearer = \"{OPERATOR}\"\n\
+            "[auth.openapi.user]\napi_key = \"1\"\n[auth.openapi.operator]\nbearer = \"{OPERATOR}\"\n\
              [auth.openapi.token]\napi_key = \"live\"\n"
         );
         explore(&app, &settings, &["--max-examples", "12"]).await;

@@ -59,13 +59,13 @@ async fn buy(app: Arc<TestApp>, user: i64) -> Vec<(i64, i64)> {
     bought
 }
 
-/// Forgets until told to stop; returns how often.
+/// Forgets until told to stop, now in the middle of a purchase, now between two, however slow the machine; returns how often.
 async fn saboteur(app: Arc<TestApp>, stop: Arc<AtomicBool>) -> u32 {
     let mut times = 0;
     while !stop.load(Ordering::SeqCst) {
         app.forget_redis().await;
         times += 1;
-        tokio::time::sleep(Duration::from_millis(15)).await;
+        tokio::time::sleep(Duration::from_millis(15 * u64::from(1 + times % 8))).await;
     }
     times
 }

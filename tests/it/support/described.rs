@@ -2,11 +2,12 @@
 
 use std::sync::LazyLock;
 
+use onsale::identity::Trust;
 use serde_json::{Map, Value};
 
 use super::Answer;
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(onsale::openapi::document);
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| onsale::openapi::document(Trust::Gateway));
 
 /// What a schema says for people and for other programs.
 const SAID: [&str; 6] = ["description", "title", "examples", "format", "pattern", "default"];

@@ -8,7 +8,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 /// What is in it.
-const REQUIREMENTS: &str = include_str!("../openapi/requirements.txt");
+const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// What checks `TypeScript`'s types, from npm.
 const TYPESCRIPT: &str = "typescript@5.9.3";
