@@ -152,7 +152,8 @@ fn a_dump_taken_while_people_buy_is_a_sound_shop() {
         buying.until_more(20).await;
         let paid = buying.end().await;
 
-        run(&programs, &restore, &[("RESTORED_URL", &restored), ("BACKUP", backup)]).await;
+        let redis = servers().await.redis_url();
+        run(&programs, &restore, &[("RESTORED_URL", &restored), ("BACKUP", backup), ("REDIS_URL", &redis)]).await;
         // Redis has nothing of it.
         let copy = shop(&restored, "restored").await;
         assert_whole(&copy, &before, hall, &seats).await;
@@ -196,7 +197,8 @@ fn no_payment_that_was_answered_is_lost_with_the_database_s_machine() {
         let home = Home::open(&folder.path().join("home")).await.unwrap();
         let mut server = PostgresServer::start(&programs, &home, Path::new(ONSALE), Durability::Full).await.unwrap();
         let url = server.url();
-        run(&programs, "onsale migrate && onsale seed", &[("DATABASE_URL", &url)]).await;
+        let stores = [("DATABASE_URL", &*url), ("REDIS_URL", &servers().await.redis_url())];
+        run(&programs, "onsale migrate && onsale seed", &stores).await;
         let app = shop(&url, "followed").await;
         let (hall, seats) = app.add_schedule(1, 9, 3000).await;
         let buying = Buying::start(&app, hall, seats.clone());

@@ -49,7 +49,7 @@ fn settings() -> ServeSettings {
 fn kubernetes_would_take_it() {
     block_on(async {
         let mut check = Command::new(python().await.program("kubernetes-validate"));
-        check.args(["--strict", "--version", VERSION]).arg(repository(FILE)).stdin(Stdio::null());
+        check.args(["--strict", "--kubernetes-version", VERSION]).arg(repository(FILE)).stdin(Stdio::null());
         let said = check.output().await.unwrap();
         let text = [said.stdout, said.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
         assert!(said.status.success(), "{text}");

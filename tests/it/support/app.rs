@@ -158,7 +158,15 @@ impl TestApp {
             self.app.seats.clone(),
         );
         async move {
-            for finding in auditor.audit().await.unwrap() {
+            let begun = Instant::now();
+            let findings = loop {
+                match auditor.audit().await {
+                    Ok(findings) => break findings,
+                    // So may a machine be that is busy with other tests.
+                    Err(error) => assert!(begun.elapsed() < Duration::from_secs(30), "{error}"),
+                }
+            };
+            for finding in findings {
                 assert!(finding.holds, "{finding:?}");
             }
         }
