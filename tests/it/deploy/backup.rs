@@ -128,8 +128,8 @@ async fn assert_whole(app: &TestApp, paid: &[i64], schedule: i64, seats: &[i64])
     let user = 999_999;
     app.charge(user, PRICE).await.data();
     let token = app.enter_active(user).await;
-    let sold = "SELECT concert_seat_id FROM reservation WHERE status = 'CONFIRMED' AND concert_schedule_id = $1";
-    let sold: Vec<i64> = sqlx::query_scalar(sold).bind(schedule).fetch_all(app.pool()).await.unwrap();
+    let sold = "SELECT concert_seat_id FROM reservation WHERE status = 'CONFIRMED' AND concert_seat_id = ANY($1)";
+    let sold: Vec<i64> = sqlx::query_scalar(sold).bind(seats).fetch_all(app.pool()).await.unwrap();
     assert!(sold.len() >= paid.len());
     app.hold(&token, schedule, sold[0]).await.assert_error(409, "SEAT_TAKEN");
     app.pay(&token, app.hold(&token, schedule, *seats.last().unwrap()).await.reservation()).await.payment();
