@@ -47,6 +47,10 @@ impl Running {
             ("ONSALE_METRICS_LISTEN", "127.0.0.1:0"),
             ("ONSALE_POSTGRES_CONNECTIONS", "4"),
             ("ONSALE_SHUTDOWN_GRACE_MS", "0"),
+            // What is looked at here is what is said, however long a busy machine takes over it.
+            ("ONSALE_POSTGRES_TIMEOUT_MS", "10000"),
+            ("ONSALE_REDIS_TIMEOUT_MS", "10000"),
+            ("ONSALE_REQUEST_TIMEOUT_MS", "20000"),
         ]);
         command.envs(variables.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -55,7 +59,7 @@ impl Running {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         let mut running = Self { child, said, readers, api: String::new(), client };
         let mut api = None;
-        eventually("it serves", Duration::from_secs(30), async || {
+        eventually("it serves", Duration::from_mins(2), async || {
             api = running.lines().iter().find_map(|line| Some(line["api"].as_str()?.to_owned()));
             api.is_some()
         })

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use super::running::Running;
 use crate::support::{block_on, eventually, servers};
 
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_mins(1);
 
 /// What keeps all spans that it is sent.
 struct Collector {
