@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin, Operators};
 use crate::concert::{self, Concerts};
+use crate::demo::{self, Demo};
 use crate::gate::{self, Gate};
 use crate::http::{self, ApiError, Described, Pulse, RateLimits, Success};
 use crate::idempotency::Idempotency;
@@ -57,6 +58,8 @@ pub struct App {
     pub admin: Arc<Admin>,
     /// The gate before other sites.
     pub gate: Arc<Gate>,
+    /// The demo, where there is one.
+    pub demo: Option<Arc<Demo>>,
     /// Who asks.
     pub identity: Arc<Identity>,
     /// How fast a user may go.
@@ -172,7 +175,11 @@ impl App {
         let sampler = Sampler::new(redis.clone(), postgres.clone());
         let operators = Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref());
         let admin = Admin::new(postgres.clone(), concerts.clone(), queues.clone(), operators);
+        let shown = service.demo_operator.clone().filter(|_| service.listen.ip().is_loopback());
+        let demo = || Demo::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), shown);
+        let demo = service.demo.then(demo).map(Arc::new);
         Ok(Self {
+            demo,
             queues,
             concerts,
             seats,
@@ -207,6 +214,10 @@ impl App {
             .route("/readyz", get(readyz));
         let (calls, pulse) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.pulse);
         let router = http::fallbacks(router).with_state(calls);
+        let router = match calls.0.demo.as_deref() {
+            Some(demo) => router.merge(demo::router(demo)),
+            None => router,
+        };
         let router = http::wrap(router, request_timeout, max_in_flight, pulse.clone());
         match self.admin.operators() {
             Some(operators) => {

@@ -190,7 +190,8 @@ async fn find_sale(shop: &Shop, settings: &BurstSettings, scout: UserId) -> Resu
     Err(BurstError::NothingToSell)
 }
 
-fn is_loopback(base: &Url) -> bool {
+/// Whether it is on this machine.
+pub(crate) fn is_loopback(base: &Url) -> bool {
     let host = base.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
