@@ -18,6 +18,7 @@ use crate::http::{self, ApiError, Described, Pulse, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::identity::{Identity, IdentityError};
 use crate::openapi;
+use crate::pages::{self, Pages};
 use crate::payment::{self, Payments};
 use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
@@ -60,6 +61,8 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// The demo, where there is one.
     pub demo: Option<Arc<Demo>>,
+    /// What people see.
+    pub pages: Arc<Pages>,
     /// Who asks.
     pub identity: Arc<Identity>,
     /// How fast a user may go.
@@ -131,6 +134,7 @@ rooms! {
     idempotency: Idempotency,
     admin: Admin,
     gate: Gate,
+    pages: Pages,
     identity: Identity,
     rate_limits: RateLimits,
     readiness: Readiness,
@@ -189,6 +193,7 @@ impl App {
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
+            pages: Arc::new(Pages::new(service.demo)),
             identity,
             rate_limits: Arc::new(RateLimits::new(&service.rates)),
             readiness: Arc::new(Readiness { redis, postgres, pulse: Arc::default() }),
@@ -210,6 +215,7 @@ impl App {
             .merge(payment::router())
             .merge(gate::router())
             .merge(openapi::router())
+            .merge(pages::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let (calls, pulse) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.pulse);

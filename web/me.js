@@ -1,0 +1,2 @@
+// The page /me.
+import './site.js';

@@ -1,0 +1,1 @@
+// Paying for what is held.
