@@ -4,7 +4,9 @@ import { el } from './site.js';
 import { number, t, time } from './words.js';
 
 export const MINUTES = 10;
-const SPAN = MINUTES * 60_000;
+const MINUTE = 60_000;
+// Of a server that has just begun less is shown, or there would be nothing to see.
+const SPANS = [1, 2, 5, MINUTES];
 const [WIDTH, HEIGHT] = [600, 120];
 // A gap of more than that is one: nothing is drawn over what nobody saw.
 const GAP = 5000;
@@ -27,30 +29,31 @@ export function chart(name, title) {
   const line = svg('path', { class: 'line' });
   const area = svg('path', { class: 'area' });
   const mark = svg('line', { class: 'mark', y1: 0, y2: HEIGHT, x1: -9, x2: -9 });
-  const grid = [0.5, 1].map((part) => svg('line', { class: 'grid', x1: 0, x2: WIDTH, y1: HEIGHT * part, y2: HEIGHT * part }));
+  const grid = [0, 0.5, 1].map((part) => svg('line', { class: 'grid', x1: 0, x2: WIDTH, y1: HEIGHT * part, y2: HEIGHT * part }));
   const drawing = svg(
     'svg',
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
     ...grid, area, line, mark,
   );
   const figure = el('strong', { class: 'now', data: { figure: name } }, '–');
-  const top = el('span', { class: 'top' });
+  const high = el('span', { class: 'high' });
+  const from = el('span', {});
   const read = el('span', { class: 'read' });
   const node = el(
     'section',
     { class: `chart ${name}` },
     el('div', { class: 'head' }, el('h3', {}, title), figure),
-    el('div', { class: 'plot' }, top, drawing),
-    el('div', { class: 'foot' }, el('span', {}, t('chart.from', { minutes: MINUTES })), read, el('span', {}, t('chart.now'))),
+    el('div', { class: 'plot' }, high, drawing),
+    el('div', { class: 'foot' }, from, read, el('span', {}, t('chart.now'))),
   );
-  let [shown, begins] = [[], 0];
+  let [shown, begins, span] = [[], 0, MINUTE];
 
   drawing.addEventListener('pointermove', (event) => {
     const box = drawing.getBoundingClientRect();
-    const at = begins + ((event.clientX - box.left) / box.width) * SPAN;
+    const at = begins + ((event.clientX - box.left) / box.width) * span;
     const nearest = shown.reduce((best, point) => (Math.abs(point.at - at) < Math.abs(best.at - at) ? point : best), shown[0]);
     if (!nearest) return;
-    const x = ((nearest.at - begins) / SPAN) * WIDTH;
+    const x = ((nearest.at - begins) / span) * WIDTH;
     mark.setAttribute('x1', x);
     mark.setAttribute('x2', x);
     read.textContent = `${time(nearest.at)} · ${number(nearest.value)}`;
@@ -61,11 +64,14 @@ export function chart(name, title) {
   });
 
   function draw(points, now, value) {
-    begins = now - SPAN;
+    const minutes = SPANS.find((each) => each === MINUTES || points.length === 0 || now - points[0].at <= each * MINUTE);
+    span = minutes * MINUTE;
+    begins = now - span;
+    from.textContent = t('chart.from', { minutes });
     shown = points.filter((point) => point.value != null && point.at >= begins);
     const most = Math.max(0, ...shown.map((point) => point.value));
-    const high = ceiling(most);
-    const place = ({ at, value: y }) => [((at - begins) / SPAN) * WIDTH, HEIGHT - (y / high) * (HEIGHT - 4)];
+    const ceil = ceiling(most * 1.05);
+    const place = ({ at, value: y }) => [((at - begins) / span) * WIDTH, HEIGHT - (y / ceil) * HEIGHT];
     let [path, under, last] = ['', '', null];
     for (const point of shown) {
       const [x, y] = place(point).map((part) => part.toFixed(1));
@@ -81,7 +87,7 @@ export function chart(name, title) {
     }
     line.setAttribute('d', path);
     area.setAttribute('d', under ? `${under}V${HEIGHT}Z` : '');
-    top.textContent = number(high);
+    high.textContent = number(ceil);
     figure.textContent = value == null ? '–' : number(value);
     drawing.setAttribute('aria-label', t('chart.says', { title, now: figure.textContent, most: number(most) }));
   }

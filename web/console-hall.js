@@ -4,7 +4,7 @@ import { svg } from './console-chart.js';
 import { el, speak } from './site.js';
 import { date, number, t, won } from './words.js';
 
-const A_PAGE = 10;
+const A_PAGE = 6;
 const EVERY = 1500;
 const MOST_SEATS = 20_000;
 
@@ -54,7 +54,11 @@ export function halls(room, operator) {
   const pager = el('div', { class: 'row' });
   const age = el('p', { class: 'age' }, t('live.looking'));
   let asOf = null;
-  const form = plan(operator, () => look());
+  // A new concert is the last.
+  const form = plan(operator, (isNew) => {
+    if (isNew) page = Math.ceil((total + 1) / A_PAGE);
+    look();
+  });
   room.replaceChildren(
     el('section', { class: 'card' }, el('h2', {}, t('halls.title')), age, list, pager),
     form.node,
@@ -198,7 +202,7 @@ function plan(operator, made) {
       const id = data.concertId ?? Number(which.value);
       say(el('span', {}, t('plan.made'), ' ', el('a', { href: `/concerts/${id}`, data: { made: id } }, t('plan.look'))), 'good');
       speak(t('plan.made'));
-      made();
+      made(!which.value);
     } catch (refusal) {
       if (operator.failed(refusal)) return;
       const text = refusal.code === 'OFFLINE' ? t('plan.doubt') : refusal.message;

@@ -59,8 +59,8 @@ function rates(points, of) {
 }
 
 // Of the last three seconds, so that it can be read.
-function lately(points) {
-  const known = points.slice(-3).filter((point) => point.value != null);
+function lately(points, seconds = 3) {
+  const known = points.slice(-seconds).filter((point) => point.value != null);
   return known.length ? known.reduce((sum, point) => sum + point.value, 0) / known.length : null;
 }
 
@@ -135,12 +135,13 @@ export function live(room, operator) {
 
   function show(now) {
     showChips();
-    form.show(queues.find(({ name }) => name === chosen) ?? null);
-    if (now === undefined) return;
     const points = known.points();
+    const admitted = rates(points, 'admitted');
+    form.show(queues.find(({ name }) => name === chosen) ?? null, admitted.length < 10 ? null : lately(admitted, 10));
+    if (now === undefined) return;
     const waiting = points.map(({ at, waiting: value }) => ({ at, value }));
     const errors = points.map(({ at, errors: value }) => ({ at, value }));
-    const [admitted, sold] = [rates(points, 'admitted'), rates(points, 'sold')];
+    const sold = rates(points, 'sold');
     charts.waiting.draw(waiting, now, waiting.at(-1)?.value);
     charts.admitted.draw(admitted, now, lately(admitted));
     charts.sold.draw(sold, now, lately(sold));

@@ -14,12 +14,14 @@ const NUMBERS = [
 ];
 
 // What a setting would mean, said with what is known of the queue.
-export function meaning(field, value, { figures }) {
+export function meaning(field, value, { figures, lately }) {
   const { waiting = 0, active = 0 } = figures ?? {};
   switch (field) {
-    case 'admitPerSecond':
+    case 'admitPerSecond': {
       if (!waiting) return t('means.admitPerSecond.nobody', { rate: value });
-      return t('means.admitPerSecond', { rate: value, waiting, time: duration(Math.max(1, waiting / value)) });
+      const takes = t('means.admitPerSecond', { rate: value, waiting, time: duration(Math.max(1, waiting / value)) });
+      return lately != null && lately < value / 2 ? `${takes} ${t('means.held', { lately: Math.round(lately) })}` : takes;
+    }
     case 'maxActive':
       if (active > value) return t('means.maxActive.over', { active, over: active - value });
       return t('means.maxActive', { active, room: value - active });
@@ -43,7 +45,7 @@ export function sure(title, text, word, danger = false) {
         el('p', {}, text),
         el('div', { class: 'row' },
           el('button', { value: 'yes', class: danger ? 'danger' : 'main' }, word),
-          el('button', { value: '' }, t('sure.no')))),
+          el('button', { value: '', autofocus: danger }, t('sure.no')))),
     );
     dialog.addEventListener('close', () => {
       dialog.remove();
@@ -64,6 +66,8 @@ function local(text) {
 // The settings of whichever queue is shown.
 export function settings(operator, changed) {
   let queue = null;
+  // How many were let in a second, as far as it is known.
+  let lately = null;
   const inputs = new Map();
   const title = el('h2', {});
   const state = el('span', { class: 'state', id: 'state' });
@@ -116,9 +120,9 @@ export function settings(operator, changed) {
     for (const [name, { input, means, own }] of inputs) {
       const now = value(name);
       const changes = isChanged(name);
-      const text = now === null && name !== 'opensAt' ? t('means.server') : input.validity.valid ? meaning(name, now, queue) : '';
+      const text = now === null && name !== 'opensAt' ? t('means.server') : input.validity.valid ? meaning(name, now, { ...queue, lately: changes ? null : lately }) : '';
       if (means.textContent !== text) means.textContent = text;
-      own.textContent = changes ? t('setting.changed', { before: inputs.get(name).filled || '–' }) : queue.set.includes(name) ? '' : t('setting.server');
+      own.textContent = changes ? t('setting.changed', { before: inputs.get(name).filled || '–' }) : queue.set.includes(name) || name === 'opensAt' ? '' : t('setting.server');
       input.classList.toggle('changed', changes);
     }
     const dirty = [...inputs.keys()].some(isChanged);
@@ -152,7 +156,8 @@ export function settings(operator, changed) {
   }
 
   // What is being typed stays; all else follows.
-  function show(next) {
+  function show(next, admitted = null) {
+    lately = admitted;
     node.hidden = !next;
     if (!next) {
       queue = null;

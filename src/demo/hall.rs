@@ -34,8 +34,8 @@ pub(super) fn settings() -> Change {
     Change {
         max_active: Some(Some(250)),
         admit_per_second: Some(Some(20)),
-        active_ttl_seconds: Some(Some(180)),
-        hold_ttl_seconds: Some(Some(120)),
+        active_ttl_seconds: Some(Some(120)),
+        hold_ttl_seconds: Some(Some(60)),
         opens_at: Some(None),
         paused: Some(false),
         draining: Some(false),

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_mins(20);
 
 /// Of 100 fans, how many leave while they wait, and how many hold a seat and never pay.
 const LEAVE: u32 = 4;
-const LAPSE: u32 = 2;
+const LAPSE: u32 = 1;
 
 /// How long a fan looks at the seats, and again at the price, at the most.
 const THINKS: Duration = Duration::from_secs(6);
