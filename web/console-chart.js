@@ -32,7 +32,7 @@ export function chart(name, title) {
   const grid = [0, 0.5, 1].map((part) => svg('line', { class: 'grid', x1: 0, x2: WIDTH, y1: HEIGHT * part, y2: HEIGHT * part }));
   const drawing = svg(
     'svg',
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img' },
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img', 'aria-label': title },
     ...grid, area, line, mark,
   );
   const figure = el('strong', { class: 'now', data: { figure: name } }, '–');
@@ -42,7 +42,7 @@ export function chart(name, title) {
   const node = el(
     'section',
     { class: `chart ${name}` },
-    el('div', { class: 'head' }, el('h3', {}, title), figure),
+    el('div', { class: 'head' }, el('h2', {}, title), figure),
     el('div', { class: 'plot' }, high, drawing),
     el('div', { class: 'foot' }, from, read, el('span', {}, t('chart.now'))),
   );

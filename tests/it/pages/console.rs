@@ -17,7 +17,7 @@ fn key() -> &'static str {
 }
 
 /// At the console, signed in by typing.
-async fn signed_in(browser: &Browser) {
+pub(super) async fn signed_in(browser: &Browser) {
     browser.goto("/console").await;
     browser.find("#operator").await.send_keys(key()).await.unwrap();
     browser.click(".sign-in .main").await;

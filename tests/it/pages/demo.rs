@@ -7,7 +7,7 @@ use crate::admin::OPERATED;
 use crate::support::{Browser, PHONE, Socket, TestApp, block_on};
 
 /// As `onsale dev` has it, and where it serves.
-async fn demo(app: &TestApp) -> (TestApp, Socket) {
+pub(super) async fn demo(app: &TestApp) -> (TestApp, Socket) {
     let mut settings: ServeSettings = app.settings.clone();
     settings.service.demo = true;
     settings.service.demo_operator = Secret::new(OPERATED[1].as_bytes().to_vec());

@@ -2,4 +2,10 @@
 
 mod console;
 mod demo;
+mod files;
 mod ground;
+mod hall;
+mod picture;
+mod plain;
+mod room;
+mod states;
