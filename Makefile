@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint sql audit load bench compiler
+.PHONY: help run test chaos lint sql audit load bench pictures compiler
 
 ## help: list these targets
 help:
@@ -51,6 +51,10 @@ sql: compiler
 bench: compiler
 	$(CARGO) bench --locked --bench floors -- $(ARGS)
 	$(CARGO) bench --locked $(patsubst benches/%.rs,--bench %,$(wildcard benches/*.rs))
+
+## pictures: take the README's pictures again (docs/pictures), of a sale in a real browser
+pictures: compiler
+	$(CARGO) test --locked --test it pages::picture -- --ignored
 
 # Rust needs a C compiler to link with; it is installed where it is missing, unless ONSALE_INSTALL=0.
 compiler:

@@ -1,7 +1,7 @@
 //! The service as a whole: the stores connected, the rooms put together, the routes merged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,8 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin::{self, Admin, Operators};
 use crate::concert::{self, Concerts};
+use crate::demo::{self, Demo};
 use crate::gate::{self, Gate};
-use crate::http::{self, ApiError, Described, RateLimits, Success};
+use crate::http::{self, ApiError, Described, Pulse, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::identity::{Identity, IdentityError};
 use crate::openapi;
@@ -58,6 +59,8 @@ pub struct App {
     pub admin: Arc<Admin>,
     /// The gate before other sites.
     pub gate: Arc<Gate>,
+    /// The demo, where there is one.
+    pub demo: Option<Arc<Demo>>,
     /// What people see.
     pub pages: Arc<Pages>,
     /// Who asks.
@@ -76,14 +79,14 @@ pub struct App {
     pub streams: CancellationToken,
 }
 
-/// The stores, and whether a shutdown has begun.
+/// The stores, whether a shutdown has begun, and how many calls we have failed.
 #[derive(Debug)]
 pub struct Readiness {
     /// Redis.
     pub redis: Redis,
     /// Postgres.
     pub postgres: Postgres,
-    draining: Arc<AtomicBool>,
+    pulse: Arc<Pulse>,
 }
 
 /// Why the service did not start.
@@ -135,6 +138,7 @@ rooms! {
     identity: Identity,
     rate_limits: RateLimits,
     readiness: Readiness,
+    sampler: Sampler,
 }
 
 impl App {
@@ -175,7 +179,11 @@ impl App {
         let sampler = Sampler::new(redis.clone(), postgres.clone());
         let operators = Operators::new(service.admin_token.as_ref(), service.admin_tokens.as_ref());
         let admin = Admin::new(postgres.clone(), concerts.clone(), queues.clone(), operators);
+        let shown = service.demo_operator.clone().filter(|_| service.listen.ip().is_loopback());
+        let demo = || Demo::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), shown);
+        let demo = service.demo.then(demo).map(Arc::new);
         Ok(Self {
+            demo,
             queues,
             concerts,
             seats,
@@ -188,7 +196,7 @@ impl App {
             pages: Arc::new(Pages::new(service.demo, service.time_zone)),
             identity,
             rate_limits: Arc::new(RateLimits::new(&service.rates)),
-            readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
+            readiness: Arc::new(Readiness { redis, postgres, pulse: Arc::default() }),
             sampler: Arc::new(sampler),
             tasks,
             settle_turn: Arc::default(),
@@ -210,13 +218,17 @@ impl App {
             .merge(pages::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
-        let (calls, draining) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.draining);
+        let (calls, pulse) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.pulse);
         let router = http::fallbacks(router).with_state(calls);
-        let router = http::wrap(router, request_timeout, max_in_flight, draining.clone());
+        let router = match calls.0.demo.as_deref() {
+            Some(demo) => router.merge(demo::router(demo)),
+            None => router,
+        };
+        let router = http::wrap(router, request_timeout, max_in_flight, pulse.clone());
         match self.admin.operators() {
             Some(operators) => {
                 let admin = admin::router(operators).with_state(calls);
-                router.merge(http::wrap(admin, request_timeout.max(ADMIN_TIMEOUT), MOST_ADMIN_CALLS, draining.clone()))
+                router.merge(http::wrap(admin, request_timeout.max(ADMIN_TIMEOUT), MOST_ADMIN_CALLS, pulse.clone()))
             }
             None => router,
         }
@@ -225,7 +237,13 @@ impl App {
     /// What answers calls of addresses that go too fast, whatever they ask for.
     pub fn refusals(&self, request_timeout: Duration) -> Router {
         let router = Router::new().fallback(async || http::too_fast());
-        http::wrap(router, request_timeout, MOST_REFUSALS, self.readiness.draining.clone())
+        http::wrap(router, request_timeout, MOST_REFUSALS, self.readiness.pulse.clone())
+    }
+
+    /// Notes how the shop stands now: one moment of its course.
+    pub async fn note(&self) {
+        let failures = self.readiness.pulse.failures.load(Ordering::Relaxed);
+        self.sampler.note(&self.queues, failures).await;
     }
 
     /// From now on not ready. Streams end; who comes again is sent elsewhere by the load balancer.
@@ -233,7 +251,7 @@ impl App {
         self.streams.cancel();
         self.queues.end_streams();
         self.seats.end_streams();
-        self.readiness.draining.store(true, Ordering::SeqCst);
+        self.readiness.pulse.draining.store(true, Ordering::SeqCst);
     }
 }
 
@@ -252,7 +270,7 @@ async fn livez() -> Success<()> {
 
 /// Ready: Redis and Postgres answer, the migrations are applied, no shutdown has begun.
 async fn readyz(State(readiness): State<&'static Readiness>) -> Result<Success<()>, ApiError> {
-    if readiness.draining.load(Ordering::SeqCst) {
+    if readiness.pulse.draining.load(Ordering::SeqCst) {
         return Err(ApiError::unavailable("shutting down"));
     }
     let redis = async { readiness.redis.ping().await.map_err(ApiError::from) };

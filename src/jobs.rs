@@ -60,9 +60,13 @@ const JOBS: [(&str, Duration, Step); 16] = [
         }
         .boxed()
     }),
-    // Measures the shop, on the one instance that has the lease: nothing is asked but that.
+    // Notes how the shop stands, on every instance, and measures it, on the one that has the lease: of what other jobs saw.
     ("sample.shop", Duration::from_secs(1), |app| {
-        async move { app.sampler.measure(&app.queues, &app.seats).await.map(|_| ()) }.boxed()
+        async move {
+            app.note().await;
+            app.sampler.measure(&app.queues, &app.seats).await.map(|_| ())
+        }
+        .boxed()
     }),
     // Asks both stores whether they answer this instance.
     ("sample.stores", Duration::from_secs(1), |app| {

@@ -20,6 +20,7 @@ mod complaint;
 pub mod concert;
 pub mod connection;
 pub mod console;
+pub mod demo;
 pub mod dev;
 pub mod gate;
 pub mod health;

@@ -74,6 +74,9 @@ impl Server {
         let app = App::start(settings).await?;
         app.identity.announce();
         let api = listen(service.listen, "ONSALE_LISTEN")?;
+        if let Some(demo) = &app.demo {
+            demo.opens_at(api.local_addr()?);
+        }
         let metrics = listen(service.metrics_listen, "ONSALE_METRICS_LISTEN")?;
         let request_timeout = Duration::from_millis(service.request_timeout_ms.into());
         let max_in_flight = usize::try_from(service.max_in_flight).unwrap_or(usize::MAX);

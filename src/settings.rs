@@ -215,6 +215,9 @@ pub struct ServiceSettings {
     /// Whether the pages may make up who a visitor is, as nobody stands in front who would know: for trying out only
     #[arg(long, env = "ONSALE_DEMO", hide = true)]
     pub demo: bool,
+    /// The operators' token that `onsale dev` has made, which the demo may show.
+    #[arg(skip)]
+    pub demo_operator: Option<Secret>,
     /// For whom passes are: the claim aud
     #[arg(long, env = "ONSALE_PASS_AUDIENCE", default_value = "onsale", value_name = "NAME", value_parser = audience)]
     pub pass_audience: String,

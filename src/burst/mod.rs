@@ -5,6 +5,7 @@
 //! the client that all of them share, `figures.rs` what is counted, `report.rs` and `picture.rs` what is shown of it. It knows
 //! nothing of the stores: what was sold is the server's word, which `onsale audit` checks.
 
+mod crowd;
 mod figures;
 mod picture;
 mod progress;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ids::{ConcertId, NotAnId, ScheduleId, UserId};
 
+pub use crowd::{Crowd, CrowdSettings, Standing};
 pub use figures::{Figures, Outcome};
 pub use report::Report;
 pub use settings::BurstSettings;
@@ -86,6 +88,23 @@ struct Plan {
     sale: Sale,
     leaves: bool,
     lapses: bool,
+    /// How long it thinks at each step, at the most.
+    thinks: Duration,
+}
+
+/// Who comes.
+#[derive(Debug, Clone, Copy)]
+struct People {
+    /// They are this one's successors.
+    first: UserId,
+    count: u32,
+    /// All of them arrive within that time.
+    within: Duration,
+    /// Of 100, how many leave while they wait.
+    leave: u32,
+    /// Of 100, how many hold a seat and never pay.
+    lapse: u32,
+    thinks: Duration,
 }
 
 /// Runs until everybody is through, or `closing` ends it early; writes the picture. A server that stops answering is in the
@@ -103,7 +122,15 @@ pub async fn run(settings: &BurstSettings, closing: CancellationToken) -> Result
 
     let watching = CancellationToken::new();
     let watch = tokio::spawn(progress::watch(figures.clone(), watching.clone()));
-    let mut crowd = pin!(everybody(&shop, settings, sale, first));
+    let people = People {
+        first,
+        count: settings.users,
+        within: Duration::from_secs(settings.seconds.into()),
+        leave: settings.leave,
+        lapse: settings.lapse,
+        thinks: Duration::ZERO,
+    };
+    let mut crowd = pin!(everybody(&shop, people, sale));
     tokio::select! {
         () = &mut crowd => {}
         () = sleep(Duration::from_secs(settings.patience.into())) => {
@@ -123,15 +150,15 @@ pub async fn run(settings: &BurstSettings, closing: CancellationToken) -> Result
 }
 
 /// Every visitor in a task of its own, from its arrival to its end.
-async fn everybody(shop: &Arc<Shop>, settings: &BurstSettings, sale: Sale, first: UserId) {
+async fn everybody(shop: &Arc<Shop>, people: People, sale: Sale) {
     let begun = Instant::now();
-    let within = Duration::from_secs(settings.seconds.into());
+    let People { first, count, within, thinks, .. } = people;
     let mut crowd = JoinSet::new();
-    for number in 0..settings.users {
+    for number in 0..count {
         // The range was checked with the settings, so every number is an id.
         let Ok(user) = UserId::try_from(first.get() + 1 + i64::from(number)) else { continue };
-        let plan = Plan { user, sale, leaves: happens(settings.leave), lapses: happens(settings.lapse) };
-        let arrives = begun + within.mul_f64(f64::from(number) / f64::from(settings.users));
+        let plan = Plan { user, sale, leaves: happens(people.leave), lapses: happens(people.lapse), thinks };
+        let arrives = begun + within.mul_f64(f64::from(number) / f64::from(count));
         let shop = shop.clone();
         crowd.spawn(async move {
             tokio::select! {
@@ -163,7 +190,8 @@ async fn find_sale(shop: &Shop, settings: &BurstSettings, scout: UserId) -> Resu
     Err(BurstError::NothingToSell)
 }
 
-fn is_loopback(base: &Url) -> bool {
+/// Whether it is on this machine.
+pub(crate) fn is_loopback(base: &Url) -> bool {
     let host = base.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())

@@ -60,18 +60,19 @@ pub struct BurstSettings {
 impl BurstSettings {
     /// Who looks for something to sell; the visitors are those after it. An error only if the clock is off by ages.
     pub(super) fn first_user(&self) -> Result<UserId, NotAnId> {
-        // A thousand numbers a millisecond: as many as the largest burst has users in a second.
-        let by_clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |passed| passed.as_millis() * 1000);
-        match self.first_user {
-            Some(user) => Ok(user),
-            None => i64::try_from(by_clock()).map_err(|_| NotAnId)?.try_into(),
-        }
+        self.first_user.map_or_else(by_clock, Ok)
     }
 
     /// Where to draw.
     pub(super) fn picture(&self) -> Option<&Path> {
         Some(Path::new(&self.svg)).filter(|_| !self.svg.is_empty())
     }
+}
+
+/// The users of each crowd are others. A thousand numbers a millisecond: as many as the largest burst has users in a second.
+pub(super) fn by_clock() -> Result<UserId, NotAnId> {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |passed| passed.as_millis() * 1000);
+    i64::try_from(passed).map_err(|_| NotAnId)?.try_into()
 }
 
 fn base(text: &str) -> Result<Url, String> {

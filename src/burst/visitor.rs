@@ -1,6 +1,7 @@
 //! One visitor, from its arrival to its ticket, or to the reason why it has none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rand::seq::IndexedRandom;
 use tokio::time::{Instant, sleep};
@@ -55,6 +56,7 @@ async fn buy(shop: &Shop, plan: Plan, is_in: &AtomicBool) -> Result<Outcome, Ref
         return Ok(Outcome::Left);
     }
     is_in.store(true, Ordering::Relaxed);
+    think(plan.thinks).await;
     let Some(reservation) = takes_a_seat(shop, &token, plan.sale.schedule).await? else {
         // Whoever has nothing to wait for makes room.
         shop.leave(&token).await?;
@@ -63,8 +65,14 @@ async fn buy(shop: &Shop, plan: Plan, is_in: &AtomicBool) -> Result<Outcome, Ref
     if plan.lapses {
         return Ok(Outcome::Lapsed);
     }
+    think(plan.thinks).await;
     pays(shop, plan.user, &token, reservation).await?;
     Ok(Outcome::Sold)
+}
+
+/// As long as it takes, and nobody takes as long as another.
+async fn think(most: Duration) {
+    sleep(most.mul_f64(rand::random())).await;
 }
 
 /// Waits at the pace that the server asks for; false if this one left.

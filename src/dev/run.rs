@@ -16,6 +16,10 @@ use crate::serve::{ServeError, Server, asked_to_stop};
 use crate::settings::{DevSettings, Secret, ServeSettings, ServiceSettings, StoreSettings};
 use crate::store_error::StoreError;
 
+/// Where the key that authenticates tokens is kept, and the operators' token.
+const TOKEN_KEY: &str = "token-key";
+const OPERATOR: &str = "operator-token";
+
 /// Why it did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -79,14 +83,15 @@ async fn serve_on(
 
     let token_key = match &settings.token_key {
         Some(key) => key.clone(),
-        None => kept_token_key(home.folder())?,
+        None => kept_key(home.folder(), TOKEN_KEY)?,
     };
     // Nobody stands in front who would know the visitors.
-    let service = ServiceSettings { demo: true, ..settings.service.clone() };
+    let service = ServiceSettings { demo: true, ..operated(&settings.service, home.folder())? };
+    let operator = service.demo_operator.clone();
     let serve_settings = ServeSettings { stores: stores.clone(), service, token_key };
     let server = Server::bind(&serve_settings).await?;
     let _told = Told::write(home.folder(), server.api_address()?, &stores, &settings.service)?;
-    greet(server.api_address()?, server.metrics_address()?, &stores, home)?;
+    greet(server.api_address()?, server.metrics_address()?, &stores, home, operator.as_ref())?;
     let serving = server.run(stop.clone());
     tokio::pin!(serving);
     tokio::select! {
@@ -121,9 +126,20 @@ async fn cancel_when_asked(stop: CancellationToken, parent: Option<u32>) {
     stop.cancel();
 }
 
-/// The key of this folder, so that tokens outlive a restart.
-fn kept_token_key(folder: &Path) -> io::Result<Secret> {
-    let path = folder.join("token-key");
+/// With operators: where none were named there is one with a token of this folder's, so that the console can be tried. The
+/// demo shows that one; what was given is never shown.
+fn operated(service: &ServiceSettings, folder: &Path) -> io::Result<ServiceSettings> {
+    if service.admin_token.is_some() || service.admin_tokens.is_some() {
+        return Ok(service.clone());
+    }
+    let key = kept_key(folder, OPERATOR)?;
+    let token = Secret::new(hex::encode(key.expose()).into_bytes());
+    Ok(ServiceSettings { admin_token: token.clone(), demo_operator: token, ..service.clone() })
+}
+
+/// A key of this folder, so that tokens outlive a restart.
+fn kept_key(folder: &Path, name: &str) -> io::Result<Secret> {
+    let path = folder.join(name);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -138,11 +154,19 @@ fn kept_token_key(folder: &Path) -> io::Result<Secret> {
     key.ok_or_else(|| io::Error::other(format!("{} is damaged: remove it for a new key", path.display())))
 }
 
-fn greet(api: SocketAddr, metrics: SocketAddr, stores: &StoreSettings, home: &Home) -> io::Result<()> {
+fn greet(
+    api: SocketAddr,
+    metrics: SocketAddr,
+    stores: &StoreSettings,
+    home: &Home,
+    operator: Option<&Secret>,
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let (redis, postgres) = (&stores.redis_url, &stores.database_url);
-    let (data, key) = (home.data().display(), home.folder().join("token-key"));
+    let (data, key) = (home.data().display(), home.folder().join(TOKEN_KEY));
     let key = key.display();
+    let operator = operator.map(|token| String::from_utf8_lossy(token.expose()));
+    let operator = operator.as_deref().unwrap_or("as ONSALE_ADMIN_TOKEN or ONSALE_ADMIN_TOKENS say");
     writeln!(
         out,
         "
@@ -152,8 +176,9 @@ fn greet(api: SocketAddr, metrics: SocketAddr, stores: &StoreSettings, home: &Ho
   PostgreSQL     {postgres}
   data           {data}
   token key      {key}
+  operator       {operator}
 
-  Try:  open http://{api} in a browser, or
+  Try:  open http://{api}/demo in a browser, and watch a sale from both sides; or
         curl -X POST -H 'userId: 1' http://{api}/api/v1/queues/token
 
   Ctrl-C stops all of it; the data stays for the next time.

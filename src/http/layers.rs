@@ -5,7 +5,7 @@ use std::any::Any;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -31,12 +31,21 @@ use super::{ApiError, ErrorCode};
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What the calls are told of the whole service, and what they tell it.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    /// Whether a shutdown has begun.
+    pub draining: AtomicBool,
+    /// How many calls were answered with a fault of ours: 500 or more.
+    pub failures: AtomicU64,
+}
+
 /// The bounds around every call.
 #[derive(Debug)]
 struct Bounds {
     timeout: Duration,
     in_flight: Semaphore,
-    draining: Arc<AtomicBool>,
+    pulse: Arc<Pulse>,
 }
 
 /// One route of one method, or what answers where there is none, with what is around it. Cloned for each call, on every
@@ -60,11 +69,11 @@ pub fn method_fallback<S: Clone + Send + Sync + 'static>(router: Router<S>) -> R
     })
 }
 
-/// Puts the layers around the whole service, or a part of it that has bounds of its own. While `draining` says that a
-/// shutdown goes on, clients are told to come by another connection next time, before theirs is closed. Lasts from here on
+/// Puts the layers around the whole service, or a part of it that has bounds of its own. While a shutdown
+/// goes on, clients are told to come by another connection next time, before theirs is closed. Lasts from here on
 /// as long as the program.
-pub fn wrap(router: Router, timeout: Duration, max_in_flight: usize, draining: Arc<AtomicBool>) -> Router {
-    let bounds = Bounds { timeout, in_flight: Semaphore::new(max_in_flight), draining };
+pub fn wrap(router: Router, timeout: Duration, max_in_flight: usize, pulse: Arc<Pulse>) -> Router {
+    let bounds = Bounds { timeout, in_flight: Semaphore::new(max_in_flight), pulse };
     let bounds: &_ = Box::leak(Box::new(bounds));
     router.layer(layer_fn(move |route| Around { route, bounds, tally: Box::leak(Box::default()) }))
 }
@@ -111,8 +120,11 @@ async fn around(
     let (mut response, call) = call::within(call, bounded(bounds, answer).instrument(span.clone())).await;
     span::answered(&span, &response);
     response.headers_mut().insert(&REQUEST_ID, id);
-    if bounds.draining.load(Ordering::Relaxed) {
+    if bounds.pulse.draining.load(Ordering::Relaxed) {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    if response.status().is_server_error() {
+        bounds.pulse.failures.fetch_add(1, Ordering::Relaxed);
     }
     let took = started.elapsed();
     tally.count(call.method_label(), call.route(), response.status(), took);

@@ -26,7 +26,7 @@ pub use error::{ApiError, ErrorCode};
 pub use events::{COMMENT, EventSink, EventStream, MAX_STREAMS, event, event_stream, retry, silence};
 pub(crate) use extract::single_header;
 pub use extract::{AllHeaders, BODY_LIMIT, Form, IdPath, Json, LargeJson, Query, TextPath};
-pub use layers::{fallbacks, method_fallback, wrap};
+pub use layers::{Pulse, fallbacks, method_fallback, wrap};
 pub use not_modified::matches_etag;
 pub use page::{Page, PageQuery, rfc3339};
 pub(crate) use rate::too_fast;

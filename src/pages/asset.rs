@@ -17,7 +17,7 @@ use http::header::{
 use crate::http::{matches_etag, takes_gzip};
 
 /// What is served. Words come as scripts, which import them.
-const FILES: [(&str, &str); 21] = [
+const FILES: [(&str, &str); 26] = [
     ("site.css", include_str!("../../web/site.css")),
     ("shop.css", include_str!("../../web/shop.css")),
     ("console.css", include_str!("../../web/console.css")),
@@ -32,6 +32,11 @@ const FILES: [(&str, &str); 21] = [
     ("pay.js", include_str!("../../web/pay.js")),
     ("me.js", include_str!("../../web/me.js")),
     ("console.js", include_str!("../../web/console.js")),
+    ("console-chart.js", include_str!("../../web/console-chart.js")),
+    ("console-hall.js", include_str!("../../web/console-hall.js")),
+    ("console-live.js", include_str!("../../web/console-live.js")),
+    ("console-log.js", include_str!("../../web/console-log.js")),
+    ("console-queue.js", include_str!("../../web/console-queue.js")),
     ("demo.js", include_str!("../../web/demo.js")),
     ("en.js", include_str!("../../web/words/en.json")),
     ("ko.js", include_str!("../../web/words/ko.json")),

@@ -1,7 +1,7 @@
 //! What operators do to queues, and the SQL for it. Settings are changed under the row's lock, so that of several changes
 //! at once none is lost, and what was there before is known.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -83,6 +83,12 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// How long ago it was.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.seen.elapsed()
+    }
+
     /// `place` is the greatest that was let in.
     pub(super) fn new(waiting: u32, active: u32, place: u64) -> Self {
         Self { waiting, active, admitted: place % PLACES_A_EPOCH, seen: Instant::now() }

@@ -46,7 +46,7 @@ pub(crate) use http::QueueName;
 pub use http::{calls, router};
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
-pub use sample::QueueGauges;
+pub use sample::{QueueGauges, QueueMoment};
 pub use token::{Claim, Signer};
 pub(crate) use view::RankView;
 

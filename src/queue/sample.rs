@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use chrono::Utc;
 
+use super::control::Figures;
 use super::directory::{Directory, Queue};
-use super::{Queues, stock};
+use super::{QueueId, Queues, stock};
 
 /// A queue at a moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +34,49 @@ pub struct QueueGauges {
     pub seats: Option<(u32, u32)>,
 }
 
+/// A queue at a moment of its course; what was not seen within the last second is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueMoment {
+    /// Which.
+    pub queue: QueueId,
+    /// How many wait.
+    pub waiting: Option<u64>,
+    /// How many are active.
+    pub active: Option<u64>,
+    /// How many have been let in so far.
+    pub admitted: Option<u64>,
+    /// How many seats are sold of what is not over.
+    pub sold: Option<u64>,
+}
+
+/// Of what is older a moment says nothing.
+const LATELY: Duration = Duration::from_secs(1);
+
 impl Queues {
+    /// Every queue as it is now.
+    pub async fn moments(&self) -> Vec<QueueMoment> {
+        let mut moments = Vec::new();
+        // A Redis that does not answer is not waited for again for the next queue.
+        let mut redis_answers = true;
+        for queue in self.all() {
+            let sold = if redis_answers { self.sold(&queue, LATELY).await.ok() } else { None };
+            redis_answers = sold.is_some();
+            // Without figures the queue is not open in Redis: nobody is there.
+            let figures = match self.figures(queue.id) {
+                Some(figures) => Some(figures).filter(|figures| figures.seen.elapsed() <= LATELY),
+                None => Some(Figures::new(0, 0, 0)),
+            };
+            moments.push(QueueMoment {
+                queue: queue.id,
+                waiting: figures.map(|figures| figures.waiting.into()),
+                active: figures.map(|figures| figures.active.into()),
+                admitted: figures.map(|figures| figures.admitted),
+                sold,
+            });
+        }
+        moments
+    }
+
     /// Every queue as this instance saw it, no longer ago than that.
     #[must_use]
     pub fn gauges(&self, within: Duration) -> Vec<QueueGauges> {

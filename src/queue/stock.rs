@@ -22,6 +22,7 @@ struct Stock {
     free: usize,
     /// Seats that are free, held or being paid.
     unsold: usize,
+    sold: usize,
 }
 
 /// Whether a queue was sold out when it was last looked.
@@ -66,6 +67,15 @@ impl Queues {
         (stock.schedules > 0).then_some((stock.free, stock.unsold))
     }
 
+    /// How many of its seats are sold, looked at within that time or now.
+    pub(super) async fn sold(&self, queue: &Queue, within: Duration) -> Result<u64, StoreError> {
+        let stock = match self.glimpse(queue.id).sold_out.seen(within) {
+            Some(stock) => stock,
+            None => self.stock(queue).await?,
+        };
+        Ok(stock.sold as u64)
+    }
+
     /// Looks whether the queue is sold out: at each call if it is tied to its stock, else once a second while somebody waits.
     pub(super) async fn look_at_stock(&self, queue: &Queue) -> Result<(), StoreError> {
         let tied = queue.settings.stock_factor > 0.0;
@@ -92,6 +102,7 @@ impl Queues {
             stock.schedules += 1;
             stock.free += list.free;
             stock.unsold += list.unsold;
+            stock.sold += list.sold();
         }
         Ok(stock)
     }

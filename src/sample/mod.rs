@@ -1,24 +1,29 @@
 //! What operators see of the shop as a whole, measured once for all instances: how full the queues are and how they are
-//! set, how many seats are held, for how long a payment has been under way. Owns the key `{sampler}:lease` and the script
+//! set, how many seats are held, for how long a payment has been under way; and, of each instance, how it all went lately. Owns the key `{sampler}:lease` and the script
 //! `lua/sample/lease.lua`.
 //!
 //! The instance that has the lease shows these gauges at its `/metrics`, the others do not have them at all: so a sum over
 //! instances is right too, and where an instance stops measuring, its last values do not stay behind. What an instance
 //! knows of itself (whether a store answers it, how its pool is used) each one shows.
 
+mod course;
 mod store;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use uuid::Uuid;
 
+pub use course::{MOST_MOMENTS, Moment};
+
 use crate::postgres::Postgres;
-use crate::queue::{QueueGauges, Queues};
+use crate::queue::{QueueGauges, QueueId, Queues};
 use crate::redis::Redis;
 use crate::seat::{HoldGauges, Seats};
 use crate::store_error::StoreError;
+use course::Course;
 
 /// For how long an instance measures without asking again: three runs of the job. As old may be what it has measured.
 const TERM: Duration = Duration::from_secs(3);
@@ -31,6 +36,7 @@ pub struct Sampler {
     /// Names this instance in the lease.
     me: String,
     sample: Mutex<Option<Sample>>,
+    course: Course,
     redis_answers: AtomicBool,
     postgres_answers: AtomicBool,
 }
@@ -52,6 +58,7 @@ impl Sampler {
             postgres,
             me: Uuid::new_v4().to_string(),
             sample: Mutex::new(None),
+            course: Course::default(),
             redis_answers: AtomicBool::new(true),
             postgres_answers: AtomicBool::new(true),
         }
@@ -66,6 +73,24 @@ impl Sampler {
             mine.then(|| Sample { at: Instant::now(), queues: queues.gauges(TERM), holds: seats.gauges(TERM) });
         *self.sample.lock().unwrap_or_else(PoisonError::into_inner) = sample;
         Ok(mine)
+    }
+
+    /// Notes how the queues stand now, as every instance does for itself: a moment of the course.
+    pub async fn note(&self, queues: &Queues, failures: u64) {
+        let seen = queues.moments().await;
+        self.course.add(Utc::now().timestamp_millis(), seen, failures);
+    }
+
+    /// The moments after that time, in milliseconds since 1970, of one queue or of all together.
+    #[must_use]
+    pub fn course(&self, after: i64, queue: Option<QueueId>) -> Vec<Moment> {
+        self.course.after(after, queue)
+    }
+
+    /// What names this instance.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        &self.me
     }
 
     /// One run of the job that asks both stores whether they answer this instance.

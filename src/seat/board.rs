@@ -171,6 +171,12 @@ impl FreeList {
         Self { free, unsold, answer: Arc::new(answer), states, known, asked, changes }
     }
 
+    /// How many are sold.
+    #[must_use]
+    pub fn sold(&self) -> usize {
+        self.states.len() - self.unsold
+    }
+
     fn confirmed(&self, asked: Instant, changes: u64) -> Self {
         let (answer, states, known) = (self.answer.clone(), self.states.clone(), self.known.clone());
         Self { free: self.free, unsold: self.unsold, answer, states, known, asked, changes }

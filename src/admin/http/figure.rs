@@ -65,6 +65,7 @@ struct QueueFigures {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct FigureView {
     /// How many wait.
     #[schemars(example = 1234)]
@@ -75,11 +76,15 @@ pub(super) struct FigureView {
     /// How many have been let in so far.
     #[schemars(example = 7000)]
     admitted: u64,
+    /// How long ago that was, in milliseconds.
+    #[schemars(example = 80)]
+    age_millis: u64,
 }
 
 impl From<Figures> for FigureView {
     fn from(figures: Figures) -> Self {
-        Self { waiting: figures.waiting, active: figures.active, admitted: figures.admitted }
+        let age_millis = u64::try_from(figures.age().as_millis()).unwrap_or(u64::MAX);
+        Self { waiting: figures.waiting, active: figures.active, admitted: figures.admitted, age_millis }
     }
 }
 

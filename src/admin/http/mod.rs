@@ -1,6 +1,7 @@
 //! The operators' calls: `/admin/v1/…`, all behind the check of the operator's token.
 
 mod concert;
+mod course;
 mod described;
 mod figure;
 mod log;
@@ -25,6 +26,7 @@ use crate::concert::Concerts;
 use crate::http::{ApiError, method_fallback, with_call};
 use crate::payment::Payments;
 use crate::queue::Queues;
+use crate::sample::Sampler;
 use crate::seat::Seats;
 
 const LARGEST_PAGE: i64 = 100;
@@ -40,6 +42,7 @@ where
     &'static Concerts: FromRef<S>,
     &'static Payments: FromRef<S>,
     &'static Queues: FromRef<S>,
+    &'static Sampler: FromRef<S>,
     &'static Seats: FromRef<S>,
 {
     let router = Router::new()
@@ -52,6 +55,7 @@ where
         .route("/admin/v1/queues/{name}/resume", post(queue::resume))
         .route("/admin/v1/queues/{name}/drain", post(queue::drain))
         .route("/admin/v1/figures", get(figure::figures))
+        .route("/admin/v1/figures/course", get(course::course))
         .route("/admin/v1/audit", get(log::read));
     method_fallback(router).layer(from_fn_with_state(operators, authenticate))
 }

@@ -27,7 +27,7 @@ impl From<ControlError> for ApiError {
     }
 }
 
-fn no_such_queue() -> ApiError {
+pub(super) fn no_such_queue() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "There is no such queue.")
 }
 

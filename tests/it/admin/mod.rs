@@ -32,12 +32,12 @@ impl TestApp {
     }
 
     /// The venue's date so many days from today, as the API writes it.
-    fn day(&self, days: u64) -> String {
+    pub fn day(&self, days: u64) -> String {
         self.app.concerts.today().checked_add_days(Days::new(days)).unwrap().to_string()
     }
 
     /// The rows of the log.
-    async fn log_rows(&self) -> i64 {
+    pub async fn log_rows(&self) -> i64 {
         self.number("SELECT count(*) FROM admin_audit").await
     }
 }
