@@ -21,6 +21,7 @@ RUN cargo build --release --locked --bin onsale && rm -r src
 COPY .sqlx .sqlx
 COPY migrations migrations
 COPY lua lua
+COPY web web
 COPY src src
 # By their times these would be older than what was built from the empty ones.
 RUN touch src/main.rs src/lib.rs && cargo build --release --locked --bin onsale

@@ -17,6 +17,7 @@ use crate::http::{self, ApiError, Described, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::identity::{Identity, IdentityError};
 use crate::openapi;
+use crate::pages::{self, Pages};
 use crate::payment::{self, Payments};
 use crate::postgres::{self, Postgres, PostgresSettings};
 use crate::queue::{self, Queues, Signer};
@@ -57,6 +58,8 @@ pub struct App {
     pub admin: Arc<Admin>,
     /// The gate before other sites.
     pub gate: Arc<Gate>,
+    /// What people see.
+    pub pages: Arc<Pages>,
     /// Who asks.
     pub identity: Arc<Identity>,
     /// How fast a user may go.
@@ -128,6 +131,7 @@ rooms! {
     idempotency: Idempotency,
     admin: Admin,
     gate: Gate,
+    pages: Pages,
     identity: Identity,
     rate_limits: RateLimits,
     readiness: Readiness,
@@ -181,6 +185,7 @@ impl App {
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
+            pages: Arc::new(Pages::new(service.demo)),
             identity,
             rate_limits: Arc::new(RateLimits::new(&service.rates)),
             readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),
@@ -202,6 +207,7 @@ impl App {
             .merge(payment::router())
             .merge(gate::router())
             .merge(openapi::router())
+            .merge(pages::router())
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let (calls, draining) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.draining);

@@ -7,7 +7,7 @@
 //! The rooms, from the outside in: [`serve`] and [`jobs`] run the [`app`]; the things that the API names are [`queue`],
 //! [`concert`], [`seat`], [`reservation`], [`wallet`], [`payment`] and [`gate`], each with its rules in `mod.rs`, its calls in
 //! `http.rs` and its only SQL and script calls in `store.rs`; [`admin`] is for operators, [`openapi`] describes all calls,
-//! [`identity`] knows who asks; below them are [`idempotency`], [`batch`], [`connection`], [`http`], [`limit`], [`redis`] and
+//! [`pages`] shows them to people, [`identity`] knows who asks; below them are [`idempotency`], [`batch`], [`connection`], [`http`], [`limit`], [`redis`] and
 //! [`postgres`], which know nothing of concerts. [`burst`] is a crowd that comes from outside, [`console`] what operators have in
 //! a terminal; [`sample`] measures the shop for those who watch it. `docs/architecture.md` follows one purchase through them.
 
@@ -31,6 +31,7 @@ pub mod jobs;
 pub mod limit;
 pub mod money;
 pub mod openapi;
+pub mod pages;
 pub mod payment;
 pub mod postgres;
 pub mod queue;

@@ -212,6 +212,9 @@ pub struct ServiceSettings {
     /// Seconds that a pass through the gate is good for, at the most
     #[arg(long, env = "ONSALE_PASS_TTL_SECONDS", default_value_t = 60, value_parser = whole(1..=3600))]
     pub pass_ttl_seconds: u32,
+    /// Whether the pages may make up who a visitor is, as nobody stands in front who would know: for trying out only
+    #[arg(long, env = "ONSALE_DEMO", hide = true)]
+    pub demo: bool,
     /// For whom passes are: the claim aud
     #[arg(long, env = "ONSALE_PASS_AUDIENCE", default_value = "onsale", value_name = "NAME", value_parser = audience)]
     pub pass_audience: String,

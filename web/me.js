@@ -14,7 +14,7 @@ const parts = {};
 
 root.setAttribute('aria-busy', 'true');
 start().catch(() => {
-  root.replaceChildren(el('p', { class: 'notice', role: 'alert' }, t('shop.failed'), ' ',
+  root.replaceChildren(el('p', { class: 'note warn', role: 'alert' }, t('shop.failed'), ' ',
     el('button', { type: 'button', class: 'button', onclick: () => location.reload() }, t('shop.again'))));
 }).finally(() => root.removeAttribute('aria-busy'));
 
@@ -106,7 +106,7 @@ async function balance() {
 // A form to put money into the wallet. One intention until it is answered: sending it again after a lost answer adds nothing.
 function charging() {
   const amount = el('input', { id: 'amount', name: 'amount', inputmode: 'numeric', pattern: '[0-9]*', autocomplete: 'off', required: true, value: '100000' });
-  const said = el('p', { class: 'notice', role: 'alert', hidden: true });
+  const said = el('p', { class: 'note warn', role: 'alert', hidden: true });
   const send = el('button', { class: 'button' }, t('shop.my.put'));
   const form = el('form', { class: 'charging' }, el('label', { for: 'amount' }, t('shop.my.amount')), amount, send, said);
   form.addEventListener('submit', async (event) => {
@@ -173,11 +173,11 @@ function tokens() {
 // Giving back is asked once more, as it cannot be taken back: somebody else may have the seat in the next moment.
 function dialog() {
   parts.about = el('p', { id: 'refund-about' });
-  parts.sure = el('button', { value: 'yes', class: 'button primary', id: 'refund-yes' }, t('shop.my.sure'));
+  parts.sure = el('button', { value: 'yes', class: 'button main', id: 'refund-yes' }, t('shop.my.sure'));
   parts.dialog = el('dialog', { 'aria-labelledby': 'refund-title', 'aria-describedby': 'refund-about' },
     el('form', { method: 'dialog' }, el('h2', { id: 'refund-title' }, t('shop.my.giveBack')), parts.about,
       el('p', { class: 'acts' }, el('button', { value: '', class: 'button', autofocus: true }, t('shop.my.keep')), parts.sure)));
-  parts.said = el('p', { class: 'notice', role: 'alert', hidden: true });
+  parts.said = el('p', { class: 'note warn', role: 'alert', hidden: true });
   parts.history.element.before(parts.said);
   return parts.dialog;
 }

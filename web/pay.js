@@ -27,11 +27,11 @@ export function pay(root, { token, held, over, back }) {
 function drawn(paying) {
   const { root, held, total } = paying;
   paying.clock = el('b', { class: 'clock', role: 'timer' });
-  paying.notice = el('p', { class: 'notice', role: 'alert', hidden: true });
+  paying.notice = el('p', { class: 'note warn', role: 'alert', hidden: true });
   paying.balance = el('dd', {}, '…');
   paying.missing = el('div', { class: 'missing', hidden: true });
-  paying.charge = el('button', { type: 'button', class: 'button primary', id: 'charge', hidden: true, onclick: () => charge(paying) });
-  paying.pay = el('button', { type: 'button', class: 'button primary', id: 'pay', disabled: true, onclick: () => settle(paying) },
+  paying.charge = el('button', { type: 'button', class: 'button main', id: 'charge', hidden: true, onclick: () => charge(paying) });
+  paying.pay = el('button', { type: 'button', class: 'button main', id: 'pay', disabled: true, onclick: () => settle(paying) },
     t('shop.pay', { total: won(total) }));
   const title = el('h2', { id: 'pay-title', tabindex: '-1' }, t('shop.yours'));
   const seat = (one) => el('li', {}, el('span', {}, t('shop.seat', { section: one.section, row: one.row, number: String(one.seatNumber) })),

@@ -57,7 +57,7 @@ function failed(shop, error) {
   if (shop.stopped) return;
   if (isOver(error)) return over(shop);
   shop.root.removeAttribute('aria-busy');
-  shop.root.replaceChildren(el('p', { class: 'notice', role: 'alert' }, t('shop.failed'), ' ',
+  shop.root.replaceChildren(el('p', { class: 'note warn', role: 'alert' }, t('shop.failed'), ' ',
     el('button', { type: 'button', onclick: () => begin(shop).catch((again) => failed(shop, again)) }, t('shop.again'))));
 }
 
@@ -72,7 +72,7 @@ function over(shop) {
 // The page's part for choosing: the evening, then its seats.
 function toChoose(shop, told) {
   shop.end();
-  const notice = el('div', { class: 'notice', id: 'notice', hidden: true });
+  const notice = el('div', { class: 'note warn', id: 'notice', hidden: true });
   const place = el('div', { class: 'place' });
   shop.root.replaceChildren(el('h2', { id: 'choose-title', tabindex: '-1' }, t('shop.choose')), evenings(shop), notice, place);
   shop.root.setAttribute('aria-labelledby', 'choose-title');
@@ -179,7 +179,7 @@ function legend(choosing) {
 
 function bar(choosing) {
   choosing.summary = el('div', { class: 'summary' });
-  choosing.take = el('button', { type: 'button', class: 'button primary', id: 'hold' }, t('shop.hold'));
+  choosing.take = el('button', { type: 'button', class: 'button main', id: 'hold' }, t('shop.hold'));
   choosing.take.addEventListener('click', () =>
     hold(choosing, choosing.take, { concertSeatIds: [...choosing.chosen].map((seat) => seat.id) }));
   return el('div', { class: 'bar' }, choosing.summary, choosing.take);

@@ -13,7 +13,7 @@ use super::{DevError, Durability, Home, Install, Programs, Servers};
 use crate::concert;
 use crate::postgres::{self, Postgres};
 use crate::serve::{ServeError, Server, asked_to_stop};
-use crate::settings::{DevSettings, Secret, ServeSettings, StoreSettings};
+use crate::settings::{DevSettings, Secret, ServeSettings, ServiceSettings, StoreSettings};
 use crate::store_error::StoreError;
 
 /// Why it did not start, or ended.
@@ -81,7 +81,9 @@ async fn serve_on(
         Some(key) => key.clone(),
         None => kept_token_key(home.folder())?,
     };
-    let serve_settings = ServeSettings { stores: stores.clone(), service: settings.service.clone(), token_key };
+    // Nobody stands in front who would know the visitors.
+    let service = ServiceSettings { demo: true, ..settings.service.clone() };
+    let serve_settings = ServeSettings { stores: stores.clone(), service, token_key };
     let server = Server::bind(&serve_settings).await?;
     let _told = Told::write(home.folder(), server.api_address()?, &stores, &settings.service)?;
     greet(server.api_address()?, server.metrics_address()?, &stores, home)?;
@@ -151,7 +153,8 @@ fn greet(api: SocketAddr, metrics: SocketAddr, stores: &StoreSettings, home: &Ho
   data           {data}
   token key      {key}
 
-  Try:  curl -X POST -H 'userId: 1' http://{api}/api/v1/queues/token
+  Try:  open http://{api} in a browser, or
+        curl -X POST -H 'userId: 1' http://{api}/api/v1/queues/token
 
   Ctrl-C stops all of it; the data stays for the next time.
 "

@@ -1,8 +1,8 @@
 //! What a visitor brings: a token, a pass, in headers or in cookies, and the address it asked its proxy for.
 
-use http::header::{COOKIE, HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 
-use crate::http::{ApiError, single_header};
+use crate::http::{ApiError, cookies, single_header};
 use crate::queue::{Presented, Queues};
 use crate::veiled::Veiled;
 
@@ -44,16 +44,14 @@ fn shown(headers: &HeaderMap, header: &HeaderName, cookie: &str) -> Vec<Veiled> 
     if headers.contains_key(header) {
         return single_header(headers, header).map(Veiled::from).into_iter().collect();
     }
-    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let values = pairs.filter(|(name, _)| *name == cookie).map(|(_, value)| Veiled::from(value.trim_matches('"')));
-    values.take(MOST_OF_A_NAME).collect()
+    cookies(headers, cookie).map(Veiled::from).take(MOST_OF_A_NAME).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::HeaderValue;
+    use http::header::COOKIE;
 
     #[test]
     fn the_header_comes_before_the_cookies() {

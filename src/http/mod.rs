@@ -3,6 +3,7 @@
 
 mod bearer;
 mod call;
+mod cookie;
 mod described;
 mod envelope;
 mod error;
@@ -18,6 +19,7 @@ mod tally;
 
 pub(crate) use bearer::bearer;
 pub use call::{CallFields, with_call};
+pub use cookie::cookies;
 pub use described::{Access, Body, Date, Described, Gives, Parameter, SchemaOf, Time, schema};
 pub use envelope::{Success, success_around, success_body};
 pub use error::{ApiError, ErrorCode};
@@ -29,5 +31,5 @@ pub use not_modified::matches_etag;
 pub use page::{Page, PageQuery, rfc3339};
 pub(crate) use rate::too_fast;
 pub use rate::{RateLimits, RateSettings};
-pub use rendered::Rendered;
+pub use rendered::{Rendered, takes_gzip};
 pub use span::{CALL_SPAN, carried};

@@ -107,7 +107,8 @@ fn gzip(body: &[u8]) -> Option<Bytes> {
 }
 
 /// Whether a request takes gzip, and does not like it less than the plain body. Who says nothing gets the plain one.
-fn takes_gzip(headers: &HeaderMap) -> bool {
+#[must_use]
+pub fn takes_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut any, mut identity) = (None, None, None);
     let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     for coding in values.flat_map(|value| value.split(',')) {

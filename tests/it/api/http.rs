@@ -71,7 +71,6 @@ fn there_is_no_such_route() {
     block_on(async {
         let app = TestApp::without_jobs(&[]).await;
         for path in [
-            "/",
             "/api",
             "/api/v1/queues",
             "/api/v1/queues/token/",

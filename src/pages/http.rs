@@ -1,0 +1,232 @@
+//! The pages, and their files.
+
+use std::fmt::Write;
+
+use axum::Router;
+use axum::extract::{FromRef, FromRequestParts, Path, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use chrono::NaiveDate;
+use flate2::Compression;
+use http::StatusCode;
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
+    REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+
+use super::Pages;
+use super::asset::{self, VERSION};
+use super::language::{self, Language};
+use super::template::{escaped, filled};
+use crate::concert::{Concert, Concerts};
+use crate::http::{ApiError, ErrorCode, IdPath, takes_gzip};
+use crate::ids;
+use crate::queue::Queues;
+
+/// A page's own scripts and styles run, and it may ask this service; nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// What is around every page.
+const LAYOUT: &str = include_str!("../../web/layout.html");
+
+/// How long a language that was chosen is remembered: a year.
+const REMEMBERED: u32 = 31_536_000;
+
+/// The greatest level costs a page of 5 kB a tenth of a millisecond more than the least, and saves a tenth of it.
+const LEVEL: Compression = Compression::new(6);
+
+static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+
+/// A page: its part of the layout, and what it loads. The first script is its own.
+struct Page {
+    body: &'static str,
+    title: &'static str,
+    styles: &'static [&'static str],
+    scripts: &'static [&'static str],
+}
+
+const PROGRAMME: Page =
+    Page { body: include_str!("../../web/programme.html"), title: "programme", styles: &[], scripts: &["site.js"] };
+
+const CONCERT: Page = Page {
+    body: include_str!("../../web/concert.html"),
+    title: "room",
+    styles: &[],
+    scripts: &["concert.js", "site.js", "waiting.js", "api.js"],
+};
+
+const ME: Page = Page {
+    body: include_str!("../../web/me.html"),
+    title: "me",
+    styles: &["shop.css"],
+    scripts: &["me.js", "site.js", "api.js"],
+};
+
+const CONSOLE: Page = Page {
+    body: include_str!("../../web/console.html"),
+    title: "console",
+    styles: &["console.css"],
+    scripts: &["console.js", "site.js", "api.js"],
+};
+
+const DEMO: Page = Page {
+    body: include_str!("../../web/demo.html"),
+    title: "demo",
+    styles: &["console.css"],
+    scripts: &["demo.js", "site.js", "api.js"],
+};
+
+const GONE: Page =
+    Page { body: include_str!("../../web/gone.html"), title: "gone", styles: &[], scripts: &["site.js"] };
+
+/// The pages, and `/assets/`.
+pub fn router<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    &'static Concerts: FromRef<S>,
+    &'static Pages: FromRef<S>,
+    &'static Queues: FromRef<S>,
+{
+    // Put together now, not when somebody waits for it.
+    asset::prepare();
+    Router::new()
+        .route("/", get(programme))
+        .route("/concerts/{concertId}", get(concert))
+        .route("/me", get(async |asked: Asked| asked.shown(&ME)))
+        .route("/console", get(async |asked: Asked| asked.shown(&CONSOLE)))
+        .route("/demo", get(demo))
+        .route("/assets/{version}/{name}", get(file))
+}
+
+async fn file(Path((version, name)): Path<(String, String)>, headers: HeaderMap) -> Result<Response, ApiError> {
+    asset::answer(&version, &name, &headers).ok_or_else(|| ApiError::new(ErrorCode::NotFound, "There is no such file."))
+}
+
+/// A page that is asked for.
+struct Asked {
+    pages: &'static Pages,
+    headers: HeaderMap,
+    language: Language,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked
+where
+    &'static Pages: FromRef<S>,
+{
+    /// The way to the same page in the language that was chosen by `?language=`.
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let query = parts.uri.query().unwrap_or_default();
+        let chosen = query.split('&').find_map(|field| field.strip_prefix("language=")).and_then(Language::named);
+        if let Some(language) = chosen {
+            let cookie =
+                format!("{}={}; Path=/; Max-Age={REMEMBERED}; SameSite=Lax", language::COOKIE, language.code());
+            let path = parts.uri.path().to_owned();
+            return Err((StatusCode::SEE_OTHER, [(LOCATION, path), (SET_COOKIE, cookie)]).into_response());
+        }
+        let headers = std::mem::take(&mut parts.headers);
+        Ok(Self { pages: <&'static Pages>::from_ref(state), language: Language::of(&headers), headers })
+    }
+}
+
+impl Asked {
+    /// A page in which there is nothing to fill in.
+    fn shown(&self, page: &Page) -> Response {
+        self.filled(StatusCode::OK, page, &self.language.words(&format!("{}.title", page.title), None), &[])
+    }
+
+    /// That there is no such thing.
+    fn gone(&self) -> Response {
+        self.filled(StatusCode::NOT_FOUND, &GONE, &self.language.words("gone.title", None), &[])
+    }
+
+    /// A page with these values; its title is a text.
+    fn filled(&self, status: StatusCode, page: &Page, title: &str, values: &[(&str, &str)]) -> Response {
+        let language = self.language;
+        let version = VERSION.as_str();
+        let body = filled(page.body, language, values);
+        let code = language.code();
+        let address = |name: &str| format!("/assets/{version}/{name}");
+        let mut links = String::new();
+        for style in ["site.css"].iter().chain(page.styles) {
+            let _ = writeln!(links, "<link rel=\"stylesheet\" href=\"{}\">", address(style));
+        }
+        let words = format!("{code}.js");
+        for script in page.scripts.iter().skip(1).copied().chain(["words.js", &words]) {
+            let _ = writeln!(links, "<link rel=\"modulepreload\" href=\"{}\">", address(script));
+        }
+        let script = page.scripts.first().copied().unwrap_or("site.js");
+        let _ = writeln!(links, "<script type=\"module\" src=\"{}\"></script>", address(script));
+        let title = escaped(title);
+        let around = [
+            ("lang", code),
+            ("title", &title),
+            ("visitor", self.pages.visitor()),
+            ("links", &links),
+            ("main", &body),
+            ("head", values.iter().find(|(name, _)| *name == "head").map_or("", |(_, value)| value)),
+        ];
+        self.sent(status, filled(LAYOUT, language, &around))
+    }
+
+    fn sent(&self, status: StatusCode, page: String) -> Response {
+        let about = [
+            (CONTENT_TYPE, "text/html; charset=utf-8"),
+            (CACHE_CONTROL, "private, no-cache"),
+            (VARY, "accept-encoding, accept-language, cookie"),
+            (CONTENT_SECURITY_POLICY, POLICY),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (REFERRER_POLICY, "same-origin"),
+            (OPENER_POLICY.clone(), "same-origin"),
+        ];
+        if takes_gzip(&self.headers) {
+            let body = asset::gzipped(page.as_bytes(), LEVEL);
+            return (status, about, [(CONTENT_ENCODING, "gzip")], body).into_response();
+        }
+        (status, about, page).into_response()
+    }
+}
+
+/// All concerts that are still to come.
+async fn programme(State(concerts): State<&'static Concerts>, asked: Asked) -> Response {
+    let (programme, today) = (concerts.programme(), concerts.today());
+    let mut list = String::new();
+    for concert in programme.concerts().values() {
+        let dates = dates(concert, today);
+        if !dates.is_empty() {
+            let (id, title) = (concert.id, escaped(&concert.title));
+            let _ = writeln!(list, "<li><a href=\"/concerts/{id}\"><h2>{title}</h2><p>{dates}</p></a></li>");
+        }
+    }
+    asked.filled(StatusCode::OK, &PROGRAMME, &asked.language.words("programme.title", None), &[("concerts", &list)])
+}
+
+/// The dates from today on, which a script writes as people do.
+fn dates(concert: &Concert, today: NaiveDate) -> String {
+    let coming = concert.schedules.iter().map(|schedule| schedule.date).filter(|date| *date >= today);
+    let times: Vec<String> = coming.map(|date| format!("<time datetime=\"{date}\">{date}</time>")).collect();
+    times.join(" ")
+}
+
+/// The waiting room of a concert, in which one then chooses and pays.
+async fn concert(
+    State(concerts): State<&'static Concerts>,
+    State(queues): State<&'static Queues>,
+    id: Result<IdPath<ids::Concert>, ApiError>,
+    asked: Asked,
+) -> Response {
+    let Some(concert) = id.ok().and_then(|IdPath(id)| concerts.concert(id)) else { return asked.gone() };
+    let Some(queue) = queues.get(concert.queue) else { return asked.gone() };
+    let (title, dates) = (escaped(&concert.title), dates(&concert, concerts.today()));
+    let id = concert.id.to_string();
+    let values = [("concert", &*id), ("queue", &*queue.name), ("title", &*title), ("dates", &*dates)];
+    asked.filled(StatusCode::OK, &CONCERT, &concert.title, &values)
+}
+
+/// A crowd to watch, on a developer's machine only.
+async fn demo(asked: Asked) -> Response {
+    if asked.pages.demo { asked.shown(&DEMO) } else { asked.gone() }
+}

@@ -1,0 +1,3 @@
+// The page of a concert.
+import './site.js';
+import './waiting.js';

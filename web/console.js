@@ -1,0 +1,2 @@
+// The page /console.
+import './site.js';

@@ -1,0 +1,2 @@
+// The page /demo.
+import './site.js';

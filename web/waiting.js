@@ -1,0 +1,2 @@
+// The waiting room.
+export {};
