@@ -49,6 +49,7 @@ export class SeatMap {
     this.element.append(this.#stage(), this.#drawn(), this.#names());
     this.numbers = this.element.appendChild(make('g', { class: 'numbers', 'aria-hidden': 'true' }));
     this.ring = this.element.appendChild(make('rect', { class: 'ring', x: -15, y: -15, width: 30, height: 30, rx: 8, visibility: 'hidden' }));
+    this.element.style.aspectRatio = hall.width / hall.height;
     this.#view = this.#whole();
     this.#listen();
     if (hall.seats.length) this.#rove(hall.seats.find((seat) => seat.status === 'FREE') || hall.seats[0]);

@@ -25,7 +25,7 @@ async function start() {
   parts.tickets = el('div', { class: 'tickets' });
   parts.balance = el('p', { class: 'balance' });
   parts.ledger = listed('ledger', ['when', 'what', 'amount', 'after'], '/api/v1/user-wallets/transactions', 'transactions', entry);
-  parts.held = el('ul', { class: 'held' });
+  parts.held = el('ul', { class: 'kept-list' });
   parts.history = listed('payments', ['when', 'what', 'amount', 'state'], '/api/v1/payments', 'payments', payment);
   root.replaceChildren(
     part('mine', parts.tickets),

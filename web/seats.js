@@ -17,7 +17,7 @@ const MOST = 8;
 // `ended(status)` is to be called with EXPIRED or COMPLETED when the token is found to have ended. Returns a function that ends
 // it, however far it has come.
 export function choose(root, { concert, token, expiresAt, ended }) {
-  const shop = { root, concert, token, expiresAt, ended, stopped: false, end: () => {} };
+  const shop = { root, concert: Number(concert), token, expiresAt, ended, stopped: false, end: () => {} };
   root.setAttribute('aria-busy', 'true');
   begin(shop).catch((error) => failed(shop, error));
   return () => {
@@ -182,7 +182,8 @@ function bar(choosing) {
   choosing.take = el('button', { type: 'button', class: 'button main', id: 'hold' }, t('shop.hold'));
   choosing.take.addEventListener('click', () =>
     hold(choosing, choosing.take, { concertSeatIds: [...choosing.chosen].map((seat) => seat.id) }));
-  return el('div', { class: 'bar' }, choosing.summary, choosing.take);
+  choosing.bar = el('div', { class: 'bar' }, choosing.summary, choosing.take);
+  return choosing.bar;
 }
 
 // One more, or one less.
@@ -204,10 +205,8 @@ function chose(choosing) {
   const seats = [...choosing.chosen];
   choosing.map.mine(seats);
   choosing.list.update(choosing.hall.rows[seats.at(-1)?.line ?? 0].seats);
-  choosing.summary.replaceChildren(...(seats.length
-    ? [el('b', {}, total(seats)), el('span', {}, seats.map(named).join(' · '))]
-    : [el('span', {}, t('shop.none'))]));
-  choosing.take.disabled = !seats.length;
+  choosing.bar.hidden = !seats.length;
+  choosing.summary.replaceChildren(el('b', {}, total(seats)), el('span', {}, seats.map(named).join(', ')));
 }
 
 // What the stream told. A seat that was chosen here and is somebody else's now is given up, and the next best offered.
