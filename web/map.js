@@ -1,76 +1,82 @@
-// The seat map, drawn. Each seat is one path, made once: what changes later is that seat's path and nothing else, once a frame
-// at the most, however fast changes come. Of all seats only the one with the focus has a name for screen readers: who cannot see
-// the map has the list beside it.
+// The seat map, drawn. Painting ten thousand elements takes a browser longer than a frame, so a row's seats of one look are one
+// path: what changes later is its row's paths and nothing else, once a frame at the most, however fast changes come. Who uses
+// the keyboard moves from seat to seat; only the seat with the focus has an element and a name. Who cannot see the map has the
+// list beside it.
 
-import { neighbour, seatAt, STEP } from './hall.js';
 import { gestures } from './gestures.js';
+import { neighbour, seatAt, STEP } from './hall.js';
+import { pathOf } from './shapes.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
-
-// A state's shape, so that it is told without colours: full, a ring, a cross, and a bigger one with a tick.
-const SHAPES = {
-  FREE: 'M-6-10H6Q10-10 10-6V6Q10 10 6 10H-6Q-10 10-10 6V-6Q-10-10-6-10Z',
-  HELD: 'M-8 0A8 8 0 1 1 8 0A8 8 0 1 1-8 0ZM-5 0A5 5 0 1 0 5 0A5 5 0 1 0-5 0Z',
-  SOLD: 'M-6-4.5L-4.5-6L0-1.5L4.5-6L6-4.5L1.5 0L6 4.5L4.5 6L0 1.5L-4.5 6L-6 4.5L-1.5 0Z',
-  MINE: 'M-7-12H7Q12-12 12-7V7Q12 12 7 12H-7Q-12 12-12 7V-7Q-12-12-7-12ZM-6.5-.5L-2 4.5L6.5-4.5L4.5-6.5L-2 .5L-4.5-2.5Z',
-};
 
 // From so many pixels a seat on, its number is drawn, of so many seats at the most.
 const READABLE = 22;
 const MOST_NUMBERS = 500;
 
+// A finger needs so many pixels.
+const FINGER = 16;
+
+// Seats of fewer pixels are drawn as from afar.
+const FAR = 12;
+
 // The closest look: so many seats side by side.
 const CLOSEST = 8;
 
-function make(name, attributes = {}) {
+function make(name, attributes = {}, text = '') {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.textContent = text;
   return element;
 }
 
-// A map of a hall. `asks.choose(seat)` is called when one is pressed; `asks.name(seat)` names it, state and all.
+// A map of a hall. `asks.choose(seat)` is called when one is pressed; `asks.name(seat)` names it, state and all; `asks.stage` is
+// the stage's name.
 export class SeatMap {
   #hall;
   #asks;
-  #paths = new Map();
-  #seats = new Map();
+  #rows;
   #mine = new Set();
   #dirty = new Set();
   #frame = 0;
   #settled = 0;
   #view;
-  #moved = false;
-  #focus = null;
+  #moved = true;
+  #isFar = false;
+  #focus;
+  // Two elements take turns in having the focus: one that only moved would not be read out.
+  #cursors = [0, 1].map(() => make('rect', { class: 'cursor', x: -15, y: -15, width: 30, height: 30, rx: 8, role: 'checkbox' }));
 
   constructor(hall, asks) {
     this.#hall = hall;
     this.#asks = asks;
-    this.element = make('svg', { class: 'hall', role: 'group', preserveAspectRatio: 'xMidYMid meet' });
-    this.element.append(this.#stage(), this.#drawn(), this.#names());
-    this.numbers = this.element.appendChild(make('g', { class: 'numbers', 'aria-hidden': 'true' }));
-    this.ring = this.element.appendChild(make('rect', { class: 'ring', x: -15, y: -15, width: 30, height: 30, rx: 8, visibility: 'hidden' }));
-    this.element.style.aspectRatio = hall.width / hall.height;
     this.#view = this.#whole();
+    this.element = make('svg', { class: 'hall', role: 'group' });
+    this.element.style.aspectRatio = hall.width / hall.height;
+    this.element.style.setProperty('--name', `${Math.max(20, hall.width / 45)}px`);
+    this.#rows = hall.rows.map(() => ({ group: make('g'), paths: new Map() }));
+    const seats = make('g', { class: 'seats', 'aria-hidden': 'true' });
+    seats.append(...this.#rows.map(({ group }) => group));
+    this.numbers = make('g', { class: 'numbers', 'aria-hidden': 'true' });
+    this.element.append(this.#stage(), seats, this.#names(), this.numbers);
+    for (const seat of hall.seats) this.#dirty.add(seat.line);
     this.#listen();
     if (hall.seats.length) this.#rove(hall.seats.find((seat) => seat.status === 'FREE') || hall.seats[0]);
-    this.#draw();
   }
 
-  // Draws these seats' states, and who has chosen which, in the next frame.
+  // Draws these seats as they are now, in the next frame.
   update(seats) {
-    for (const seat of seats) this.#dirty.add(seat);
+    for (const seat of seats) {
+      this.#dirty.add(seat.line);
+      if (seat === this.#focus) this.#name();
+    }
     this.#ask();
   }
 
-  // These are the visitor's, by choice or held.
+  // These are the visitor's choice.
   mine(seats) {
     const changed = [...this.#mine, ...seats];
     this.#mine = new Set(seats);
     this.update(changed);
-  }
-
-  isMine(seat) {
-    return this.#mine.has(seat);
   }
 
   // Everything.
@@ -97,84 +103,80 @@ export class SeatMap {
     return this.#view.w >= this.#whole().w * 0.999;
   }
 
-  // How many pixels a seat has.
-  get pixels() {
-    return STEP * this.#scale();
-  }
-
-  // Shows where a seat is, and gives it the focus if the map should have it.
-  reveal(seat, takesFocus) {
+  // Shows where a seat is.
+  reveal(seat) {
     const { x, y, w, h } = this.#view;
     const margin = STEP * 2;
     if (seat.x < x + margin || seat.x > x + w - margin || seat.y < y + margin || seat.y > y + h - margin) {
       this.#look({ x: seat.x - w / 2, y: seat.y - h / 2, w, h });
     }
     this.#rove(seat);
-    if (takesFocus) this.#paths.get(seat).focus({ preventScroll: true });
   }
 
   #stage() {
     const { width } = this.#hall;
     const stage = make('g', { class: 'stage', 'aria-hidden': 'true' });
     const [left, right] = [width * 0.2, width * 0.8];
-    stage.append(make('path', { d: `M${left} 10H${right}V40Q${width / 2} 80 ${left} 40Z` }));
-    const text = make('text', { x: width / 2, y: 38 });
-    text.textContent = this.#asks.stage;
-    stage.append(text);
+    stage.append(make('path', { d: `M${left} 10H${right}V40Q${width / 2} 80 ${left} 40Z` }),
+      make('text', { x: width / 2, y: 38 }, this.#asks.stage));
     return stage;
-  }
-
-  #drawn() {
-    const all = make('g', { class: 'seats' });
-    for (const seat of this.#hall.seats) {
-      const turn = Math.abs(seat.turn) > 0.5 ? ` rotate(${seat.turn.toFixed(1)})` : '';
-      const path = make('path', { transform: `translate(${seat.x.toFixed(1)} ${seat.y.toFixed(1)})${turn}`, 'data-seat': seat.id });
-      this.#paths.set(seat, path);
-      this.#seats.set(path, seat);
-      this.#state(seat);
-      all.append(path);
-    }
-    return all;
   }
 
   #names() {
     const names = make('g', { class: 'names', 'aria-hidden': 'true' });
-    const name = (place, said, kind) => {
-      const text = make('text', { x: place.x.toFixed(1), y: place.y.toFixed(1), class: kind });
-      text.textContent = said;
-      names.append(text);
-    };
-    for (const section of this.#hall.sections) name(section.title, section.name, 'section');
-    for (const row of this.#hall.rows) name(row.title, row.name, 'row');
+    const name = (place, text, kind) => make('text', { x: place.x.toFixed(1), y: place.y.toFixed(1), class: kind }, text);
+    names.append(...this.#hall.sections.map((section) => name(section.title, section.name, 'section')),
+      ...this.#hall.rows.map((row) => name(row.title, row.name, 'line')));
     return names;
   }
 
-  #state(seat) {
-    const shape = this.#mine.has(seat) ? 'MINE' : seat.status;
-    const path = this.#paths.get(seat);
-    path.setAttribute('class', `${shape.toLowerCase()} grade-${seat.grade}`);
-    path.setAttribute('d', SHAPES[shape]);
-    if (seat === this.#focus) this.#name(seat);
-  }
-
-  #name(seat) {
-    const path = this.#paths.get(seat);
-    path.setAttribute('aria-label', this.#asks.name(seat));
-    path.setAttribute('aria-checked', this.#mine.has(seat));
-    if (seat.status === 'FREE' || this.#mine.has(seat)) path.removeAttribute('aria-disabled');
-    else path.setAttribute('aria-disabled', 'true');
+  // A row's paths: one for each look that its seats have.
+  #drawRow(line) {
+    const { group, paths } = this.#rows[line];
+    const looks = new Map();
+    for (const seat of this.#hall.rows[line].seats) {
+      const state = this.#mine.has(seat) ? 'MINE' : seat.status;
+      const look = state === 'FREE' ? `free grade-${seat.grade}` : state.toLowerCase();
+      if (!looks.has(look)) looks.set(look, { ids: [], d: '' });
+      const all = looks.get(look);
+      all.ids.push(seat.id);
+      all.d += pathOf(seat, state, this.#isFar);
+    }
+    for (const [look, { ids, d }] of looks) {
+      if (!paths.has(look)) paths.set(look, group.appendChild(make('path', { class: look })));
+      const path = paths.get(look);
+      if (path.getAttribute('d') === d) continue;
+      path.setAttribute('d', d);
+      path.setAttribute('data-seats', ids.join(' '));
+    }
+    for (const [look, path] of paths) {
+      if (looks.has(look)) continue;
+      path.remove();
+      paths.delete(look);
+    }
   }
 
   // The one seat that the tab key comes to.
   #rove(seat) {
-    const before = this.#focus && this.#paths.get(this.#focus);
-    if (before) for (const name of ['tabindex', 'role', 'aria-label', 'aria-checked', 'aria-disabled']) before.removeAttribute(name);
+    const [before, cursor] = this.#cursors;
+    const hadFocus = document.activeElement === before;
+    this.#cursors.reverse();
     this.#focus = seat;
-    const path = this.#paths.get(seat);
-    path.setAttribute('tabindex', '0');
-    path.setAttribute('role', 'checkbox');
-    this.#name(seat);
-    this.ring.setAttribute('transform', path.getAttribute('transform'));
+    cursor.setAttribute('tabindex', '0');
+    cursor.setAttribute('data-seat', seat.id);
+    cursor.setAttribute('transform', `translate(${seat.x.toFixed(1)} ${seat.y.toFixed(1)}) rotate(${seat.turn.toFixed(1)})`);
+    this.element.append(cursor);
+    this.#name();
+    if (hadFocus) cursor.focus({ preventScroll: true });
+    before.remove();
+  }
+
+  #name() {
+    const [cursor] = this.#cursors;
+    const mine = this.#mine.has(this.#focus);
+    cursor.setAttribute('aria-label', this.#asks.name(this.#focus));
+    cursor.setAttribute('aria-checked', mine);
+    cursor.setAttribute('aria-disabled', !mine && this.#focus.status !== 'FREE');
   }
 
   #whole() {
@@ -207,59 +209,62 @@ export class SeatMap {
 
   #draw() {
     this.#frame = 0;
-    for (const seat of this.#dirty) this.#state(seat);
+    const isFar = STEP * this.#scale() < FAR;
+    if (isFar !== this.#isFar) {
+      this.#isFar = isFar;
+      this.element.classList.toggle('far', isFar);
+      this.#hall.rows.forEach((_, line) => this.#dirty.add(line));
+    }
+    for (const line of this.#dirty) this.#drawRow(line);
     this.#dirty.clear();
-    if (!this.#moved && this.element.hasAttribute('viewBox')) return;
+    // Numbers, once nothing has moved for a moment.
+    clearTimeout(this.#settled);
+    this.#settled = setTimeout(() => this.#number(), 120);
+    if (!this.#moved) return;
     this.#moved = false;
     const { x, y, w, h } = this.#view;
     this.element.setAttribute('viewBox', `${x.toFixed(1)} ${y.toFixed(1)} ${w.toFixed(1)} ${h.toFixed(1)}`);
     this.element.classList.toggle('whole', this.isWhole);
-    clearTimeout(this.#settled);
-    this.#settled = setTimeout(() => this.#number(), 120);
   }
 
-  // Numbers on the seats that are seen, where they can be read.
+  // Numbers on the free seats that are seen, where they can be read.
   #number() {
     const { x, y, w, h } = this.#view;
-    const seen = this.pixels < READABLE ? [] : this.#hall.seats.filter((seat) =>
-      seat.x > x - STEP && seat.x < x + w + STEP && seat.y > y - STEP && seat.y < y + h + STEP);
-    this.numbers.replaceChildren(...seen.slice(0, MOST_NUMBERS).map((seat) => {
-      const text = make('text', { x: seat.x.toFixed(1), y: (seat.y + 3.5).toFixed(1) });
-      text.textContent = seat.number;
-      return text;
-    }));
+    const isSeen = (seat) => seat.x > x - STEP && seat.x < x + w + STEP && seat.y > y - STEP && seat.y < y + h + STEP;
+    const isBare = (seat) => seat.status === 'FREE' && !this.#mine.has(seat);
+    const seen = STEP * this.#scale() < READABLE ? [] : this.#hall.seats.filter((seat) => isSeen(seat) && isBare(seat));
+    this.numbers.replaceChildren(...seen.slice(0, MOST_NUMBERS).map((seat) =>
+      make('text', { x: seat.x.toFixed(1), y: (seat.y + 3.5).toFixed(1) }, seat.number)));
   }
 
   #listen() {
     const element = this.element;
     gestures(element, this);
     element.addEventListener('click', (event) => {
+      const pixels = STEP * this.#scale();
       const point = this.#point(event.clientX, event.clientY);
-      const seat = this.#seats.get(event.target) || seatAt(this.#hall, point.x, point.y);
+      const seat = seatAt(this.#hall, point.x, point.y);
       // A finger is wider than a seat of a whole hall: it comes closer first.
-      if (event.pointerType === 'touch' && this.pixels < 16) return this.zoom(this.pixels / 28, event);
-      if (seat) this.#press(seat);
-      return undefined;
+      if (event.pointerType === 'touch' && pixels < FINGER) this.zoom(pixels / (2 * FINGER), event);
+      else if (seat) this.#press(seat);
     });
     element.addEventListener('keydown', (event) => {
-      const seat = this.#seats.get(event.target);
-      if (!seat || event.ctrlKey || event.metaKey || event.altKey) return;
-      const next = neighbour(this.#hall, seat, event.key);
-      if (next) this.reveal(next, true);
-      else if (event.key === 'Enter' || event.key === ' ') this.#press(seat);
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.#cursors[0]) return;
+      const next = neighbour(this.#hall, this.#focus, event.key);
+      if (next) this.reveal(next);
+      else if (event.key === 'Enter' || event.key === ' ') this.#press(this.#focus);
       else if (event.key === '+' || event.key === '=') this.zoom(0.7);
       else if (event.key === '-') this.zoom(1 / 0.7);
       else if (event.key === '0') this.fit();
       else if (!event.key.startsWith('Arrow')) return;
       event.preventDefault();
     });
-    element.addEventListener('focusin', () => this.ring.setAttribute('visibility', 'visible'));
-    element.addEventListener('focusout', () => this.ring.setAttribute('visibility', 'hidden'));
-    new ResizeObserver(() => this.#number()).observe(element);
+    // Also when it comes into the page: how much of it can be drawn depends on its size.
+    new ResizeObserver(() => this.#ask()).observe(element);
   }
 
   #press(seat) {
-    this.#rove(seat);
+    if (seat !== this.#focus) this.#rove(seat);
     this.#asks.choose(seat);
   }
 }

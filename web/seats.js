@@ -8,7 +8,7 @@ import { watch } from './live.js';
 import { SeatMap } from './map.js';
 import { pay } from './pay.js';
 import { el, speak } from './site.js';
-import { date, learn, t, won } from './words.js';
+import { date, language, learn, t, won } from './words.js';
 
 // What a person may take along; the server has the last word.
 const MOST = 8;
@@ -84,6 +84,12 @@ function toChoose(shop, told) {
   shop.change = (schedule) => showEvening(choosing, schedule);
 }
 
+// A date in a few letters: several stand side by side on a phone.
+function shortly(day) {
+  const format = new Intl.DateTimeFormat(language, { weekday: 'short', month: 'short', day: 'numeric', timeZone: 'UTC' });
+  return format.format(new Date(`${day}T00:00:00Z`));
+}
+
 function evenings(shop) {
   if (shop.schedules.length < 2) {
     return el('p', { class: 'evening' }, shop.schedules.length ? date(shop.schedules[0].date) : '');
@@ -92,7 +98,7 @@ function evenings(shop) {
     const chosen = shop.schedule ? schedule.concertScheduleId === shop.schedule : at === 0;
     const radio = el('input', { type: 'radio', name: 'evening', value: schedule.concertScheduleId, checked: chosen });
     radio.addEventListener('change', () => shop.change(schedule));
-    return el('label', {}, radio, el('span', {}, date(schedule.date)));
+    return el('label', {}, radio, el('span', {}, shortly(schedule.date)));
   });
   return el('fieldset', { class: 'evenings' }, el('legend', {}, t('shop.evening')), ...boxes);
 }
