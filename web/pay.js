@@ -12,10 +12,10 @@ const LARGEST_CHARGE = 100_000_000;
 // Until the end of the hold, only these are spoken, in seconds.
 const SPOKEN = [60, 10];
 
-// `held` are reservations of the token's user; `over()` is called when the token has ended and nothing was paid, `back(why)` to
-// choose again. Returns a function that ends it.
-export function pay(root, { token, held, over, back }) {
-  const paying = { root, token, held, over, back, ids: held.map((one) => one.reservationId).sort((one, other) => one - other) };
+// `held` are reservations of the token's user; `done()` is called when they are paid, `over()` when the token has ended before,
+// `back(why)` to choose again. Returns a function that ends it.
+export function pay(root, { token, held, done, over, back }) {
+  const paying = { root, token, held, done, over, back, ids: held.map((one) => one.reservationId).sort((one, other) => one - other) };
   paying.total = held.reduce((sum, one) => sum + one.price, 0);
   drawn(paying);
   const end = kept(paying);
@@ -183,15 +183,17 @@ async function unpaid(paying, error) {
 function paid(paying, payments) {
   paying.end();
   const name = document.querySelector('h1')?.textContent || '';
-  const title = el('h2', { id: 'paid-title', tabindex: '-1' }, t('shop.thanks', { count: paying.held.length }));
+  const title = el('h2', { id: 'bought-title', tabindex: '-1' }, t('shop.thanks', { count: paying.held.length }));
   const tickets = paying.held.map((one) => ticket(name, { ...one, amount: one.price, paymentHistoryId: payments.get(one.reservationId) }));
-  paying.root.setAttribute('aria-labelledby', 'paid-title');
-  paying.root.dataset.paid = 'true';
-  paying.root.replaceChildren(title, el('p', {}, t('shop.paid', { total: won(paying.total) })),
+  document.getElementById('bought')?.remove();
+  const bought = el('section', { id: 'bought', 'aria-labelledby': 'bought-title' }, title, el('p', {}, t('shop.paid', { total: won(paying.total) })),
     el('div', { class: 'tickets' }, ...tickets),
     el('p', { class: 'acts screen' }, print(), el('a', { class: 'button', href: '/me' }, t('shop.toMine'))));
+  // Beside the choosing, which is over.
+  paying.root.after(bought);
+  paying.done();
   title.focus();
-  paying.root.scrollIntoView({ block: 'start' });
+  bought.scrollIntoView({ block: 'start' });
 }
 
 async function giveBack(paying) {

@@ -63,10 +63,10 @@ function failed(shop, error) {
 
 export const isOver = (error) => ['TOKEN_EXPIRED', 'TOKEN_NOT_ACTIVE', 'INVALID_TOKEN'].includes(error.code);
 
-function over(shop) {
+function over(shop, status = 'EXPIRED') {
   shop.end();
   shop.stopped = true;
-  shop.ended('EXPIRED');
+  shop.ended(status);
 }
 
 // The page's part for choosing: the evening, then its seats.
@@ -320,7 +320,8 @@ function toPay(shop, held) {
     concert: shop.concert,
     token: shop.token,
     held,
-    over: () => over(shop),
+    done: () => over(shop, 'COMPLETED'),
+    over: () => over(shop, 'EXPIRED'),
     back: async (text) => {
       try {
         const { data } = await call('GET', `/api/v1/concerts/${shop.concert}/schedules`, { token: shop.token });

@@ -11,7 +11,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use fantoccini::key::Key;
 
-use super::shop::{WIDE, arrive};
+use super::shop::{WIDE, arrive, press_seat};
 use crate::support::{Browser, PHONE, Socket, TestApp, block_on};
 
 #[test]
@@ -20,8 +20,8 @@ fn a_whole_purchase_by_mouse() {
         let app = TestApp::with(&["--demo"]).await;
         let socket = app.serve().await;
         let browser = arrive(&socket, WIDE, 1).await;
-        browser.click(r#".hall [data-seat="12"]"#).await;
-        browser.click(r#".hall [data-seat="13"]"#).await;
+        press_seat(&browser, 12).await;
+        press_seat(&browser, 13).await;
         browser.sees(".summary", "₩320,000").await;
         browser.click("#hold").await;
         browser.sees(".chosen", "R · row B · seat 12").await;
@@ -31,7 +31,7 @@ fn a_whole_purchase_by_mouse() {
         browser.click("#pay:enabled").await;
         browser.find(".ticket").await;
         browser.sees(".tickets", "Opening Night").await;
-        assert_eq!(browser.run("return document.activeElement.id").await, "paid-title");
+        assert_eq!(browser.run("return document.activeElement.id").await, "bought-title");
         browser.assert_accessible().await;
         browser.click(".acts a").await;
         browser.find("#mine .ticket").await;
@@ -69,7 +69,7 @@ fn a_whole_purchase_by_keyboard() {
         let name = browser.run("return document.activeElement.getAttribute('aria-label')").await;
         assert_eq!(name, "R · row B · seat 12, ₩160,000, free");
         browser.press(&Key::Enter.to_string()).await;
-        browser.find(r#".hall [data-seat="12"].mine"#).await;
+        browser.find(r#".hall .mine[data-seats="12"]"#).await;
         assert_eq!(browser.run("return document.activeElement.getAttribute('aria-checked')").await, "true");
         browser.sees("#polite", "1 seat, ₩160,000").await;
         tab_to(&browser, "#hold").await;

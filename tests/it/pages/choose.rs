@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::shop::{WIDE, arrive, at_shop, become_visitor};
+use super::shop::{WIDE, arrive, at_shop, become_visitor, press_seat};
 use crate::admin::OPERATED;
 use crate::support::{Browser, Look, PHONE, TestApp, block_on};
 
@@ -14,27 +14,27 @@ fn the_map_and_the_list_show_what_others_take_and_give_back() {
         let app = TestApp::with(&["--demo"]).await;
         let socket = app.serve().await;
         let browser = arrive(&socket, WIDE, 1).await;
-        browser.find(r#".hall [data-seat="3"].free"#).await;
+        browser.find(r#".hall .free[data-seats~="3"]"#).await;
         browser.sees(".legend", "₩200,000").await;
         browser.assert_accessible().await;
 
         let other = app.enter(900).await;
         let held = app.hold(&other, 1, 3).await.reservation();
-        browser.find(r#".hall [data-seat="3"].held"#).await;
+        browser.find(r#".hall .held[data-seats~="3"]"#).await;
         browser.find(r#".seat input[value="3"]:disabled"#).await;
         browser.sees(".seat:has(:disabled)", "being bought").await;
         browser.sees(".legend", "9 left").await;
         app.give_up(&other, held).await.data();
-        browser.find(r#".hall [data-seat="3"].free"#).await;
+        browser.find(r#".hall .free[data-seats~="3"]"#).await;
         browser.find(r#".seat input[value="3"]:enabled"#).await;
 
         // What is ticked in the list is chosen on the map, and the other way round.
         browser.click(r#".seat input[value="3"]"#).await;
-        browser.find(r#".hall [data-seat="3"].mine"#).await;
-        browser.click(r#".hall [data-seat="4"]"#).await;
+        browser.find(r#".hall .mine[data-seats~="3"]"#).await;
+        press_seat(&browser, 4).await;
         browser.find(r#".seat input[value="4"]:checked"#).await;
         browser.sees(".summary", "₩400,000").await;
-        browser.click(r#".hall [data-seat="3"]"#).await;
+        press_seat(&browser, 3).await;
         browser.find(r#".seat input[value="3"]:not(:checked)"#).await;
         browser.sees(".summary", "₩200,000").await;
         browser.close().await;
@@ -107,7 +107,7 @@ fn the_best_together_are_held_by_one_tap_and_kept_over_a_reload() {
         browser.client.refresh().await.unwrap();
         browser.sees(".chosen", "seat 2\n").await;
         browser.click("#give-back").await;
-        browser.find(r#".hall [data-seat="2"].free"#).await;
+        browser.find(r#".hall .free[data-seats~="2"]"#).await;
         browser.close().await;
         app.audit().await;
     });
@@ -122,7 +122,7 @@ fn a_hold_that_lapses_is_told_and_one_can_choose_again() {
         browser.click("#best").await;
         browser.find(".clock.soon").await;
         browser.sees("#notice", "The time to pay was over").await;
-        browser.find(r#".hall [data-seat="1"].free"#).await;
+        browser.find(r#".hall .free[data-seats~="1"]"#).await;
         browser.close().await;
     });
 }
@@ -137,11 +137,18 @@ fn without_a_stream_the_map_asks() {
         let _taken = socket.watch_seats(&other, 2, "").await;
         let browser = arrive(&socket, WIDE, 1).await;
         app.hold(&other, 1, 3).await.data();
-        browser.find(r#".hall [data-seat="3"].held"#).await;
+        browser.find(r#".hall .held[data-seats~="3"]"#).await;
         // That the stream was refused is in the console.
         assert!(browser.complaints().await.iter().all(|line| line.contains("503")));
         browser.close().await;
     });
+}
+
+/// How many seats are drawn in this way.
+async fn drawn(browser: &Browser, look: &str) -> i64 {
+    let paths = format!("[...document.querySelectorAll('.hall .{look}')]");
+    let count = format!("return {paths}.reduce((sum, path) => sum + path.dataset.seats.split(' ').length, 0)");
+    browser.run(&count).await.as_i64().unwrap()
 }
 
 #[test]
@@ -163,7 +170,7 @@ fn ten_thousand_seats_are_drawn_and_five_hundred_changes_arrive() {
         become_visitor(&browser, 7).await;
         browser.goto(&format!("/concerts/{concert}")).await;
         browser.find(".hall").await;
-        assert_eq!(browser.run("return document.querySelectorAll('.hall .free').length").await, 10_000);
+        browser.until("10,000 are free", async || drawn(&browser, "free").await == 10_000).await;
 
         let token = app.enter(900).await;
         let free = app.free_seats(&token, schedule).await;
@@ -172,9 +179,8 @@ fn ten_thousand_seats_are_drawn_and_five_hundred_changes_arrive() {
             app.hold_many(&token, schedule, some).await.data();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let held = "return document.querySelectorAll('.hall .held').length";
-        browser.until("500 are held", async || browser.run(held).await == 500).await;
-        assert_eq!(browser.run("return document.querySelectorAll('.hall .free').length").await, 9_500);
+        browser.until("500 are held", async || drawn(&browser, "held").await == 500).await;
+        assert_eq!(drawn(&browser, "free").await, 9_500);
         browser.assert_accessible().await;
         browser.close().await;
     });

@@ -1,5 +1,7 @@
 //! The way to the seats, and who goes it.
 
+use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
+
 use crate::support::{Browser, Look, PHONE, Socket};
 
 /// On a desk.
@@ -23,4 +25,23 @@ pub async fn arrive(socket: &Socket, look: Look, concert: i64) -> Browser {
     browser.goto(&format!("/concerts/{concert}")).await;
     browser.find(".hall").await;
     browser
+}
+
+/// Presses a seat on the map with the mouse. A row's free seats are one path, of which each begins with an M in its upper left
+/// corner.
+pub async fn press_seat(browser: &Browser, seat: i64) {
+    let place = format!(
+        "const path = document.querySelector('.hall [data-seats~=\"{seat}\"]');
+         const at = path.dataset.seats.split(' ').indexOf('{seat}');
+         const [x, y] = path.getAttribute('d').split('M')[at + 1].match(/-?[\\d.]+/g).map(Number);
+         path.ownerSVGElement.scrollIntoView({{ block: 'center' }});
+         const point = new DOMPoint(x + 6, y + 10).matrixTransform(path.getScreenCTM());
+         return [point.x, point.y];"
+    );
+    let [x, y] = serde_json::from_value(browser.run(&place).await).unwrap();
+    let mouse = MouseActions::new("mouse".to_owned())
+        .then(PointerAction::MoveTo { duration: None, x, y })
+        .then(PointerAction::Down { button: MOUSE_BUTTON_LEFT })
+        .then(PointerAction::Up { button: MOUSE_BUTTON_LEFT });
+    browser.client.perform_actions(mouse).await.unwrap();
 }
