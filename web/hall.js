@@ -4,7 +4,7 @@
 // From one seat to the next, from one row to the next, and between sections.
 export const STEP = 26;
 const ROW = 30;
-const GAP = 70;
+const GAP = 44;
 
 // Left of a row, for its name; above a section, for its.
 const NAME = 44;

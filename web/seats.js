@@ -37,7 +37,9 @@ async function begin(shop) {
   if (shop.stopped) return;
   shop.schedules = open.data.schedules;
   shop.root.removeAttribute('aria-busy');
-  const held = own.data.reservations.filter((one) => one.concertId === shop.concert && /HELD|PAYING/.test(one.status));
+  // One evening's at a time.
+  const all = own.data.reservations.filter((one) => one.concertId === shop.concert && /HELD|PAYING/.test(one.status));
+  const held = all.filter((one) => one.concertScheduleId === all[0].concertScheduleId);
   if (held.length) toPay(shop, held);
   else toChoose(shop);
 }
@@ -259,6 +261,8 @@ function tell(choosing, { text, instead }) {
     choosing.map.reveal(others[0]);
   }
   notice.hidden = false;
+  // The button that was pressed is gone with what was chosen.
+  if (choosing.bar?.contains(document.activeElement) && choosing.bar.hidden) notice.querySelector('button')?.focus();
   notice.scrollIntoView({ block: 'nearest' });
   speak(others ? `${text} ${t('shop.offered')}` : text, true);
 }

@@ -116,11 +116,12 @@ fn the_best_together_are_held_by_one_tap_and_kept_over_a_reload() {
 #[test]
 fn a_hold_that_lapses_is_told_and_one_can_choose_again() {
     block_on(async {
-        let app = TestApp::with(&["--demo", "--hold-ttl-seconds", "5"]).await;
+        let app = TestApp::with(&["--demo", "--hold-ttl-seconds", "13"]).await;
         let socket = app.serve().await;
         let browser = arrive(&socket, PHONE, 1).await;
         browser.click("#best").await;
         browser.find(".clock.soon").await;
+        browser.sees("#urgent", "seconds left to pay").await;
         browser.sees("#notice", "The time to pay was over").await;
         browser.find(r#".hall .free[data-seats~="1"]"#).await;
         browser.close().await;
