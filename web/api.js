@@ -15,14 +15,16 @@ export class Refusal extends Error {
 export const visitor = {
   demo: document.querySelector('meta[name=visitor]')?.content === 'demo',
   get id() {
-    const kept = Number(stored('onsale.visitor'));
-    return kept || this.become();
+    // Without scripts it was told who it is.
+    const told = document.cookie.match(/(?:^|; )onsale_visitor=(\d+)/)?.[1];
+    return Number(stored('onsale.visitor')) || this.become(told ?? undefined);
   },
   // Becomes another visitor, with nothing that the one before had kept.
   become(id = 1 + Math.floor(Math.random() * 1e9)) {
     for (const key of Object.keys(localStorage)) if (key.startsWith('onsale.')) localStorage.removeItem(key);
+    document.cookie = `onsale_visitor=${id}; path=/; samesite=lax`;
     store('onsale.visitor', id);
-    return id;
+    return Number(id);
   },
 };
 
@@ -55,7 +57,7 @@ export function keyFor(intention) {
 }
 export const answered = (intention) => store(`onsale.key.${intention}`, null);
 
-const pause = (ms, signal) =>
+export const pause = (ms, signal) =>
   new Promise((done, stop) => {
     const timer = setTimeout(done, ms);
     signal?.addEventListener('abort', () => (clearTimeout(timer), stop(signal.reason)), { once: true });

@@ -1,4 +1,4 @@
-//! Installing Redis, Postgres, libfaketime, nginx, Node, Prometheus and Python with the machine's own package manager.
+//! Installing Redis, Postgres, libfaketime, nginx, Node, Prometheus, Python and a browser with the machine's own package manager.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::sync::Mutex;
 
 use super::error::DevError;
-use super::programs::{Install, Machine, Programs};
+use super::programs::{Browser, Install, Machine, Programs};
 
 /// One installation at a time: package managers lock each other out.
 static INSTALLING: Mutex<()> = Mutex::const_new(());
@@ -36,6 +36,8 @@ struct Manager {
     prometheus: &'static str,
     /// The package with Python's environments, and Python.
     python: &'static str,
+    /// The packages with Chromium and its driver.
+    browser: &'static [&'static str],
     /// Whether it must be run as root.
     as_root: bool,
 }
@@ -52,6 +54,7 @@ const MANAGERS: [Manager; 4] = [
         node: "nodejs",
         prometheus: "prometheus",
         python: "python3-venv",
+        browser: &["chromium", "chromium-driver"],
         as_root: true,
     },
     Manager {
@@ -65,6 +68,7 @@ const MANAGERS: [Manager; 4] = [
         node: "nodejs",
         prometheus: "golang-github-prometheus",
         python: "python3",
+        browser: &["chromium", "chromedriver"],
         as_root: true,
     },
     Manager {
@@ -78,6 +82,7 @@ const MANAGERS: [Manager; 4] = [
         node: "nodejs",
         prometheus: "prometheus",
         python: "python3",
+        browser: &["chromium", "chromium-chromedriver"],
         as_root: true,
     },
     Manager {
@@ -91,6 +96,7 @@ const MANAGERS: [Manager; 4] = [
         node: "node",
         prometheus: "prometheus",
         python: "python",
+        browser: &["chromium", "chromedriver"],
         as_root: false,
     },
 ];
@@ -123,28 +129,28 @@ pub(super) async fn install(machine: &Machine, allowed: Install) -> Result<Progr
 }
 
 /// What only some tests need, installed by itself.
-struct Extra {
+struct Extra<T> {
     name: &'static str,
-    package: fn(&Manager) -> &'static str,
-    find: fn(&Machine) -> Option<PathBuf>,
+    packages: fn(&'static Manager) -> &'static [&'static str],
+    find: fn(&Machine) -> Option<T>,
 }
 
 /// Likewise for libfaketime alone.
 pub(super) async fn install_faketime(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
     let faketime =
-        Extra { name: "libfaketime", package: |manager| manager.faketime, find: |machine| machine.faketime() };
+        Extra { name: "libfaketime", packages: |manager| one(&manager.faketime), find: |machine| machine.faketime() };
     install_extra(machine, allowed, &faketime).await
 }
 
 /// Likewise for nginx alone.
 pub(super) async fn install_nginx(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
-    let nginx = Extra { name: "nginx", package: |manager| manager.nginx, find: |machine| machine.nginx() };
+    let nginx = Extra { name: "nginx", packages: |manager| one(&manager.nginx), find: |machine| machine.nginx() };
     install_extra(machine, allowed, &nginx).await
 }
 
 /// Likewise for Node alone.
 pub(super) async fn install_node(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
-    let node = Extra { name: "Node (node)", package: |manager| manager.node, find: |machine| machine.node() };
+    let node = Extra { name: "Node (node)", packages: |manager| one(&manager.node), find: |machine| machine.node() };
     install_extra(machine, allowed, &node).await
 }
 
@@ -152,7 +158,7 @@ pub(super) async fn install_node(machine: &Machine, allowed: Install) -> Result<
 pub(super) async fn install_prometheus(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
     let prometheus = Extra {
         name: "Prometheus (prometheus and promtool)",
-        package: |manager| manager.prometheus,
+        packages: |manager| one(&manager.prometheus),
         find: |machine| machine.prometheus(),
     };
     install_extra(machine, allowed, &prometheus).await
@@ -162,30 +168,44 @@ pub(super) async fn install_prometheus(machine: &Machine, allowed: Install) -> R
 pub(super) async fn install_python(machine: &Machine, allowed: Install) -> Result<PathBuf, DevError> {
     let python = Extra {
         name: "Python 3 with venv (python3)",
-        package: |manager| manager.python,
+        packages: |manager| one(&manager.python),
         find: |machine| machine.python(),
     };
     install_extra(machine, allowed, &python).await
 }
 
-async fn install_extra(machine: &Machine, allowed: Install, extra: &Extra) -> Result<PathBuf, DevError> {
+/// Likewise for Chromium and its driver.
+pub(super) async fn install_browser(machine: &Machine, allowed: Install) -> Result<Browser, DevError> {
+    let browser = Extra {
+        name: "Chromium (chromium and chromedriver)",
+        packages: |manager| manager.browser,
+        find: |machine| machine.browser(),
+    };
+    install_extra(machine, allowed, &browser).await
+}
+
+fn one(package: &'static &'static str) -> &'static [&'static str] {
+    std::slice::from_ref(package)
+}
+
+async fn install_extra<T>(machine: &Machine, allowed: Install, extra: &Extra<T>) -> Result<T, DevError> {
     let _one_at_a_time = INSTALLING.lock().await;
     if let Some(found) = (extra.find)(machine) {
         return Ok(found);
     }
-    let missing = |manager: Option<&Manager>, because: &str| DevError::Missing {
+    let missing = |manager: Option<&'static Manager>, because: &str| DevError::Missing {
         missing: extra.name.to_owned(),
         because: because.to_owned(),
         command: manager.map_or_else(
             || format!("your system's package of {}", extra.name),
-            |manager| line_by_hand(manager, &[(extra.package)(manager)]),
+            |manager| line_by_hand(manager, (extra.packages)(manager)),
         ),
     };
     let (manager, before) = permitted(machine, allowed).map_err(|(manager, because)| missing(manager, because))?;
     if !manager.refresh.is_empty() {
         run(machine, &before, manager.refresh).await;
     }
-    run(machine, &before, &[manager.install, &[(extra.package)(manager)]].concat()).await;
+    run(machine, &before, &[manager.install, (extra.packages)(manager)].concat()).await;
     (extra.find)(machine).ok_or_else(|| missing(Some(manager), ", and installing failed"))
 }
 
@@ -292,7 +312,8 @@ mod tests {
     use std::path::Path;
 
     use super::{
-        Install, Machine, install, install_faketime, install_nginx, install_node, install_prometheus, install_python,
+        Install, Machine, install, install_browser, install_faketime, install_nginx, install_node, install_prometheus,
+        install_python,
     };
 
     type Outcome = Result<(), Box<dyn Error>>;
@@ -319,6 +340,7 @@ libfaketime) put {root}/usr/lib64/faketime/libfaketimeMT.so.1 ;;
 nginx) put {root}/usr/sbin/nginx ;;
 node*) put {root}/usr/bin/node ;;
 *prometheus) put {root}/usr/bin/prometheus; put {root}/usr/bin/promtool ;;
+chrom*) put {root}/usr/bin/chromium; put {root}/usr/bin/chromedriver ;;
 python*) mkdir -p {root}/usr/bin; printf '#!/bin/sh\n' > {root}/usr/bin/python3; chmod 755 {root}/usr/bin/python3 ;;
 esac
 exit 1
@@ -456,6 +478,22 @@ exit 1
         let program = install_prometheus(&machine, Install::Allowed).await?;
         assert_eq!(program, root.path().join("usr/bin/prometheus"));
         assert_eq!(calls(root.path()), "dnf install -y golang-github-prometheus\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn so_is_a_browser_with_its_driver() -> Outcome {
+        let root = tempfile::tempdir()?;
+        let machine = machine(root.path(), "apk")?;
+        put(&root.path().join("usr/bin/chromium"), "binary")?;
+        let forbidden = install_browser(&machine, Install::Forbidden).await;
+        let forbidden = forbidden.err().ok_or("installed nevertheless")?.to_string();
+        let line = "sudo apk add --no-cache chromium chromium-chromedriver";
+        assert!(forbidden.contains("Chromium") && forbidden.ends_with(line), "{forbidden}");
+        let browser = install_browser(&machine, Install::Allowed).await?;
+        assert_eq!(browser.chromium, root.path().join("usr/bin/chromium"));
+        assert_eq!(browser.driver, root.path().join("usr/bin/chromedriver"));
+        assert_eq!(calls(root.path()), "apk add --no-cache chromium chromium-chromedriver\n");
         Ok(())
     }
 

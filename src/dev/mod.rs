@@ -22,7 +22,7 @@ pub use error::DevError;
 pub use guard::{GuardArgs, StopSignal, guard};
 pub use home::Home;
 pub use postgres::{Durability, PostgresServer};
-pub use programs::{Install, Programs, Prometheus, faketime, nginx, node, prometheus, python};
+pub use programs::{Browser, Install, Programs, Prometheus, browser, faketime, nginx, node, prometheus, python};
 pub use redis::RedisServer;
 pub use run::{RunError, run};
 

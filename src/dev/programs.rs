@@ -90,6 +90,25 @@ pub async fn prometheus(install: Install) -> Result<Prometheus, DevError> {
     Ok(Prometheus { promtool: server.with_file_name("promtool"), server })
 }
 
+/// Chromium, and the program that drives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Browser {
+    /// The browser.
+    pub chromium: PathBuf,
+    /// `chromedriver`, of the same version where one package manager brought both.
+    pub driver: PathBuf,
+}
+
+/// Finds Chromium and its driver, with which the pages are looked at in the tests, and installs them where they are missing if
+/// that is allowed.
+pub async fn browser(install: Install) -> Result<Browser, DevError> {
+    let machine = Machine::here();
+    match machine.browser() {
+        Some(browser) => Ok(browser),
+        None => install::install_browser(&machine, install).await,
+    }
+}
+
 /// Finds a Python that can make virtual environments, for tests that play in one, and installs it where it is missing if that is
 /// allowed.
 pub async fn python(install: Install) -> Result<PathBuf, DevError> {
@@ -196,6 +215,12 @@ impl Machine {
     /// Prometheus, if its tool is beside it.
     pub(super) fn prometheus(&self) -> Option<PathBuf> {
         self.find("prometheus").filter(|server| is_executable(&server.with_file_name("promtool")))
+    }
+
+    /// Chromium, under either of its names, and its driver.
+    pub(super) fn browser(&self) -> Option<Browser> {
+        let chromium = self.find("chromium").or_else(|| self.find("chromium-browser"))?;
+        Some(Browser { chromium, driver: self.find("chromedriver")? })
     }
 
     /// Debian has the part that makes environments in a package of its own.

@@ -17,7 +17,7 @@ use http::header::{
 use crate::http::{matches_etag, takes_gzip};
 
 /// What is served. Words come as scripts, which import them.
-const FILES: [(&str, &str); 26] = [
+const FILES: &[(&str, &str)] = &[
     ("site.css", include_str!("../../web/site.css")),
     ("shop.css", include_str!("../../web/shop.css")),
     ("console.css", include_str!("../../web/console.css")),
@@ -26,6 +26,7 @@ const FILES: [(&str, &str); 26] = [
     ("site.js", include_str!("../../web/site.js")),
     ("concert.js", include_str!("../../web/concert.js")),
     ("waiting.js", include_str!("../../web/waiting.js")),
+    ("draw.js", include_str!("../../web/draw.js")),
     ("seats.js", include_str!("../../web/seats.js")),
     ("hall.js", include_str!("../../web/hall.js")),
     ("gestures.js", include_str!("../../web/gestures.js")),

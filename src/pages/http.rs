@@ -5,24 +5,26 @@ use std::fmt::Write;
 use axum::Router;
 use axum::extract::{FromRef, FromRequestParts, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use chrono::NaiveDate;
 use flate2::Compression;
-use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
     REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
+use http::{Method, StatusCode};
 
 use super::Pages;
 use super::asset::{self, VERSION};
 use super::language::{self, Language};
 use super::template::{escaped, filled};
+use super::waiting::{self, Room};
 use crate::concert::{Concert, Concerts};
-use crate::http::{ApiError, ErrorCode, IdPath, takes_gzip};
-use crate::ids;
-use crate::queue::Queues;
+use crate::http::{ApiError, ErrorCode, IdPath, RateLimits, cookies, takes_gzip};
+use crate::identity::Identity;
+use crate::ids::{self, UserId};
+use crate::queue::{Presented, Queues};
 
 /// A page's own scripts and styles run, and it may ask this service; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -38,6 +40,11 @@ const REMEMBERED: u32 = 31_536_000;
 const LEVEL: Compression = Compression::new(6);
 
 static OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+static FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Who a visitor without scripts is, where nobody else knows; scripts take it up.
+const VISITOR: &str = "onsale_visitor";
 
 /// A page: its part of the layout, and what it loads. The first script is its own.
 struct Page {
@@ -86,14 +93,17 @@ pub fn router<S>() -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
     &'static Concerts: FromRef<S>,
+    &'static Identity: FromRef<S>,
     &'static Pages: FromRef<S>,
     &'static Queues: FromRef<S>,
+    &'static RateLimits: FromRef<S>,
 {
     // Put together now, not when somebody waits for it.
     asset::prepare();
     Router::new()
         .route("/", get(programme))
         .route("/concerts/{concertId}", get(concert))
+        .route("/concerts/{concertId}/enter", post(enter))
         .route("/me", get(async |asked: Asked| asked.shown(&ME)))
         .route("/console", get(async |asked: Asked| asked.shown(&CONSOLE)))
         .route("/demo", get(demo))
@@ -221,9 +231,70 @@ async fn concert(
     let Some(concert) = id.ok().and_then(|IdPath(id)| concerts.concert(id)) else { return asked.gone() };
     let Some(queue) = queues.get(concert.queue) else { return asked.gone() };
     let (title, dates) = (escaped(&concert.title), dates(&concert, concerts.today()));
+    if dates.is_empty() {
+        return asked.gone();
+    }
     let id = concert.id.to_string();
-    let values = [("concert", &*id), ("queue", &*queue.name), ("title", &*title), ("dates", &*dates)];
+    let room = Room::seen(queues, &queue, &asked.headers, concert.id, asked.language).await;
+    let refresh = |seconds| format!("<noscript><meta http-equiv=\"refresh\" content=\"{seconds}\"></noscript>");
+    let head = room.again.map(refresh).unwrap_or_default();
+    let values = [
+        ("concert", &*id),
+        ("queue", &*queue.name),
+        ("title", &*title),
+        ("dates", &*dates),
+        ("entered", if room.has_entered { "true" } else { "" }),
+        ("room", &*room.html),
+        ("head", &*head),
+    ];
     asked.filled(StatusCode::OK, &CONCERT, &concert.title, &values)
+}
+
+/// Takes a place for a browser without scripts, which keeps the token in a cookie.
+async fn enter(
+    State(concerts): State<&'static Concerts>,
+    State(queues): State<&'static Queues>,
+    State(identity): State<&'static Identity>,
+    State(limits): State<&'static RateLimits>,
+    IdPath(id): IdPath<ids::Concert>,
+    asked: Asked,
+) -> Result<Response, ApiError> {
+    let headers = &asked.headers;
+    // Another site's form would have its visitors queue here unasked.
+    if headers.get(&FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none") {
+        return Err(ApiError::invalid("Another site's form takes no place here."));
+    }
+    let concert = concerts.concert(id);
+    let Some(queue) = concert.and_then(|concert| queues.get(concert.queue)) else { return Ok(asked.gone()) };
+    let kept = waiting::kept(queues, &queue, headers);
+    let user = match identity.user(headers) {
+        Ok(user) => user,
+        Err(unknown) => asked.pages.demo.then(|| visitor(headers, kept.as_ref())).flatten().ok_or(unknown)?,
+    };
+    limits.admit(user, &Method::POST)?;
+    if let Some(kept) = kept.filter(|kept| kept.claim.user == user) {
+        queues.check(&queue, &kept.claim).await?;
+    }
+    let entered = queues.enter(&queue, user).await?;
+    let is_secure = headers.get(&FORWARDED_PROTO).is_some_and(|scheme| scheme == "https");
+    let secure = if is_secure { "; Secure" } else { "" };
+    let (name, token) = (waiting::cookie(&queue), &*entered.token);
+    let cookie = format!("{name}={token}; Path=/concerts; HttpOnly; SameSite=Lax; Max-Age=86400{secure}");
+    let mut response =
+        (StatusCode::SEE_OTHER, [(LOCATION, format!("/concerts/{id}")), (SET_COOKIE, cookie)]).into_response();
+    if asked.pages.demo
+        && let Ok(cookie) = format!("{VISITOR}={user}; Path=/; SameSite=Lax").parse()
+    {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    Ok(response)
+}
+
+/// Where nobody knows who comes: who it was before, or somebody new.
+fn visitor(headers: &HeaderMap, kept: Option<&Presented>) -> Option<UserId> {
+    let named = cookies(headers, VISITOR).find_map(|user| user.parse().ok());
+    let known = kept.map(|kept| kept.claim.user);
+    named.or(known).or_else(|| rand::random_range(1..=1_000_000_000).try_into().ok())
 }
 
 /// A crowd to watch, on a developer's machine only.

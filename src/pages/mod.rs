@@ -9,6 +9,7 @@ mod asset;
 mod http;
 mod language;
 mod template;
+mod waiting;
 
 pub use http::router;
 

@@ -18,7 +18,7 @@ const Z: f64 = 1.96;
 
 /// Whole seconds from now until the token may be active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct WaitSeconds {
+pub(crate) struct WaitSeconds {
     /// If it goes well, in seconds.
     #[schemars(example = 20)]
     pub low: u64,

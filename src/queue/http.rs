@@ -5,6 +5,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRef, Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use chrono::Utc;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
 use super::{EnterError, Facts, Queues, Rank};
-use crate::http::{ApiError, Described, ErrorCode, EventStream, Form, RateLimits, Success, schema};
+use crate::http::{
+    ApiError, Described, ErrorCode, EventStream, Form, IdPath, RateLimits, Success, Time, rfc3339, schema,
+};
 use crate::identity::{Identity, User};
-use crate::ids::ConcertId;
+use crate::ids::{self, ConcertId};
 use crate::veiled::Veiled;
 
 /// The entry number of one who is to be drawn.
@@ -36,6 +39,7 @@ where
         .route("/api/v1/queues/token/rank", get(rank))
         .route("/api/v1/queues/token/events", get(events))
         .route("/api/v1/queues/draws/{queueName}", get(draw))
+        .route("/api/v1/concerts/{concertId}/queue", get(state))
 }
 
 /// What is said of them.
@@ -81,6 +85,10 @@ pub fn calls() -> Vec<Described> {
             .at::<QueueName>("queueName")
             .gives::<Facts>()
             .fails(&[ErrorCode::NotFound]),
+        Described::get("/api/v1/concerts/{concertId}/queue", "queueState", "What there is to know before one enters a concert's queue.")
+            .at::<ConcertId>("concertId")
+            .gives::<StateView>()
+            .fails(&[ErrorCode::ConcertNotFound]),
     ]
 }
 
@@ -138,6 +146,59 @@ struct Issued {
     token: Veiled,
 }
 
+/// What anybody may know of a queue.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct StateView {
+    /// Its name, by which to ask for its draw.
+    #[schemars(example = &"big")]
+    queue_name: String,
+    /// The server's time, so that a client whose clock is wrong can count down to the opening.
+    #[schemars(with = "Time")]
+    now: String,
+    /// When it opens, or has opened; `null` if it always was.
+    #[schemars(with = "Option<Time>")]
+    opens_at: Option<String>,
+    /// Whether nobody is let in for now.
+    #[schemars(example = false)]
+    paused: bool,
+    /// Whether nobody new is given a place.
+    #[schemars(example = false)]
+    draining: bool,
+    /// Whether nothing is left of all that it sells, as far as that was looked at.
+    #[schemars(example = false)]
+    sold_out: bool,
+    /// How long a place is kept for who is not seen, in seconds.
+    #[schemars(example = 120)]
+    waiting_ttl_seconds: u64,
+    /// How long a turn lasts, in seconds.
+    #[schemars(example = 300)]
+    active_ttl_seconds: u64,
+}
+
+/// What there is to know of a concert's queue, without a place in it. Asks nobody: everything is known here.
+async fn state(
+    State(queues): State<&'static Queues>,
+    IdPath(concert): IdPath<ids::Concert>,
+) -> Result<Success<StateView>, ApiError> {
+    let queue = queues.serving(Some(concert)).ok_or_else(no_such_concert)?;
+    let settings = &queue.settings;
+    Ok(Success(StateView {
+        queue_name: queue.name.clone(),
+        now: rfc3339(Utc::now()),
+        opens_at: settings.opens_at.map(rfc3339),
+        paused: settings.paused,
+        draining: settings.draining,
+        sold_out: queues.sold_out(&queue),
+        waiting_ttl_seconds: settings.waiting_ttl.as_secs(),
+        active_ttl_seconds: settings.active_ttl.as_secs(),
+    }))
+}
+
+fn no_such_concert() -> ApiError {
+    ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert.")
+}
+
 async fn issue(
     State(queues): State<&'static Queues>,
     User(user): User,
@@ -149,9 +210,7 @@ async fn issue(
         Some(id) => {
             let concert: ConcertId =
                 id.parse().map_err(|_| ApiError::invalid("concertId is not a positive whole number."))?;
-            queues
-                .serving(Some(concert))
-                .ok_or_else(|| ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert."))?
+            queues.serving(Some(concert)).ok_or_else(no_such_concert)?
         }
     };
     // Who shows the token it had gets its place back, should Redis have lost it.
@@ -197,7 +256,7 @@ async fn draw(
 
 async fn rank(State(queues): State<&'static Queues>, presented: Presented) -> Result<Response, ApiError> {
     let Presented { queue, claim } = &presented;
-    let rank = queues.rank_lately(queue, claim).await?;
+    let (rank, view) = queues.view(&presented).await?;
     let place = match rank {
         Rank::Waiting { order, .. } => queue.draw_place_of(order),
         Rank::Active { .. } => Box::pin(queues.draw_place(queue, claim)).await?,
@@ -207,8 +266,6 @@ async fn rank(State(queues): State<&'static Queues>, presented: Presented) -> Re
         Rank::Waiting { entry: entry @ 1.., .. } => Some(entry),
         _ => Queues::entry_of(queue, claim),
     };
-    let view = RankView::new(rank, queue, &queues.about(queue))?;
-    queues.told(claim, view.estimated_wait_seconds);
     // Whole seconds, rounded up, say the same as `pollAfterMillis`.
     let retry_after = HeaderValue::from(view.poll_after_millis.div_ceil(1000));
     let mut response = ([(RETRY_AFTER, retry_after)], Success(view)).into_response();

@@ -48,6 +48,7 @@ pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
 pub use sample::QueueGauges;
 pub use token::{Claim, Signer};
+pub(crate) use view::RankView;
 
 use crate::http::MAX_STREAMS;
 use crate::ids::{ConcertId, ScheduleId, UserId};

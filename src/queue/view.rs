@@ -6,31 +6,31 @@ use serde::Serialize;
 
 use super::estimate::{self, Outlook, WaitSeconds};
 use super::pass::invalid_token;
-use super::{Queue, Rank};
+use super::{Presented, Queue, Queues, Rank};
 use crate::http::{ApiError, Time};
 use crate::redis::millis;
 
 /// How far a token is.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RankView {
+pub(crate) struct RankView {
     /// `SOLD_OUT` of one who waits while nothing is left; a refund can bring it back to `WAITING`.
     #[schemars(extend("enum" = ["WAITING", "SOLD_OUT", "ACTIVE", "EXPIRED", "COMPLETED"]), example = &"WAITING")]
-    pub(super) status: &'static str,
+    pub(crate) status: &'static str,
     /// The place among those who wait, from 0; `null` unless waiting.
     #[schemars(example = 1234)]
     rank: Option<u64>,
     /// How many are ahead.
     #[schemars(example = 1234)]
-    ahead: u64,
+    pub(crate) ahead: u64,
     /// Until its turn: `null` once the token has ended, and where nothing can be said.
-    pub(super) estimated_wait_seconds: Option<WaitSeconds>,
+    pub(crate) estimated_wait_seconds: Option<WaitSeconds>,
     /// When to ask again, in milliseconds.
     #[schemars(example = 2500)]
-    pub(super) poll_after_millis: u64,
+    pub(crate) poll_after_millis: u64,
     /// When the token ends: an active one at the latest, a waiting one unless it is seen again; `null` once ended.
     #[schemars(with = "Option<Time>")]
-    expires_at: Option<String>,
+    pub(crate) expires_at: Option<String>,
 }
 
 /// What there is to say of the queue.
@@ -39,6 +39,17 @@ pub(super) struct About {
     pub(super) outlook: Outlook,
     /// Whether there is nothing left to be let in for.
     pub(super) sold_out: bool,
+}
+
+impl Queues {
+    /// What is told of a token to who asks for it.
+    pub(crate) async fn view(&self, presented: &Presented) -> Result<(Rank, RankView), ApiError> {
+        let Presented { queue, claim } = presented;
+        let rank = self.rank_lately(queue, claim).await?;
+        let view = RankView::new(rank, queue, &self.about(queue))?;
+        self.told(claim, view.estimated_wait_seconds);
+        Ok((rank, view))
+    }
 }
 
 impl RankView {

@@ -22,6 +22,7 @@ mod model;
 mod monitoring;
 mod openapi;
 mod opening;
+mod pages;
 mod program;
 mod race;
 mod reconcile;

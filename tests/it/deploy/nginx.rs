@@ -36,7 +36,7 @@ async fn enter(shop: &Shop, user: &str) -> String {
 }
 
 async fn everybody_gets_in_and_nobody_else(shop: &Shop) {
-    for path in ["/livez", "/readyz", "/api/v1/concerts", "/.well-known/jwks.json"] {
+    for path in ["/livez", "/readyz", "/api/v1/concerts", "/.well-known/jwks.json", "/", "/concerts/1", "/me"] {
         let answer = shop.visitors("GET", path).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
     }
@@ -51,14 +51,16 @@ async fn everybody_gets_in_and_nobody_else(shop: &Shop) {
         let answer = raw(shop, way, &format!("authorization: {token}\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("NOT_FOUND"), "{way}: {answer}");
     }
-    for path in ["/metrics", "/nginx", "/", "/admin", "/apix"] {
+    for path in ["/metrics", "/nginx", "/admin", "/apix", "/console", "/demo"] {
         assert_error(shop.visitors("GET", path).send().await.unwrap(), 404, "NOT_FOUND").await;
     }
     // By their own way operators get in, with their token; nobody else gets anywhere by it.
     let queues = shop.operators("GET", admin).header("authorization", &token).send().await.unwrap();
     data(queues).await;
     assert_eq!(shop.operators("GET", admin).send().await.unwrap().status(), 401);
-    for path in ["/api/v1/concerts", "/metrics"] {
+    // The console comes by their way, without a token: it asks for one, and is nothing without.
+    assert_eq!(shop.operators("GET", "/console").send().await.unwrap().status(), 200);
+    for path in ["/api/v1/concerts", "/metrics", "/", "/concerts/1"] {
         assert_error(shop.operators("GET", path).send().await.unwrap(), 404, "NOT_FOUND").await;
     }
 }

@@ -2,6 +2,7 @@
 
 mod app;
 mod ask;
+mod browser;
 mod cut;
 mod described;
 mod keyed;
@@ -15,6 +16,7 @@ mod watch;
 
 pub use app::{Answer, TestApp, schedule, serve_settings, user};
 pub use ask::LARGEST_BODY;
+pub use browser::{Browser, Look, PHONE};
 pub use cut::{Cut, CutProxy};
 pub use described::fits;
 pub use keyed::lock_keys;
@@ -24,4 +26,4 @@ pub use python::python;
 pub use servers::{ONSALE, block_on, servers};
 pub use stores::{WAITING, WalletLock};
 pub use wait::{SLACK, at_once, eventually};
-pub use watch::{Event, Events};
+pub use watch::{Event, Events, Socket};

@@ -10,8 +10,8 @@ use tokio::sync::OnceCell;
 /// What is in it.
 const REQUIREMENTS: &str = include_str!("../openapi/requirements.txt");
 
-/// What checks `TypeScript`'s types, from npm.
-const TYPESCRIPT: &str = "typescript@5.9.3";
+/// From npm: what checks `TypeScript`'s types, and what checks pages for those who cannot see or point.
+const FROM_NPM: [&str; 2] = ["typescript@5.9.3", "axe-core@4.14.1"];
 
 /// The environment.
 pub struct Python(PathBuf);
@@ -23,7 +23,10 @@ pub async fn python() -> &'static Python {
 }
 
 async fn made() -> Python {
-    let named = format!("python-{}", &blake3::hash([REQUIREMENTS, TYPESCRIPT].concat().as_bytes()).to_hex()[..8]);
+    let named = format!(
+        "python-{}",
+        &blake3::hash([&[REQUIREMENTS][..], &FROM_NPM].concat().concat().as_bytes()).to_hex()[..8]
+    );
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(named);
     let whole = folder.join("whole");
     if whole.exists() {
@@ -41,7 +44,7 @@ async fn made() -> Python {
     // Node comes with npm.
     let npm = python.node().await.parent().unwrap().join("../lib/node_modules/npm/bin/npm-cli.js");
     let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
-    run(Command::new(python.node().await).arg(npm).args(quiet).arg(&python.0).arg(TYPESCRIPT)).await;
+    run(Command::new(python.node().await).arg(npm).args(quiet).arg(&python.0).args(FROM_NPM)).await;
     std::fs::write(whole, "").unwrap();
     python
 }
@@ -60,6 +63,11 @@ impl Python {
     /// `TypeScript`'s compiler, for Node.
     pub fn tsc(&self) -> PathBuf {
         self.0.join("node_modules/typescript/bin/tsc")
+    }
+
+    /// axe-core, for a page to run.
+    pub fn axe(&self) -> PathBuf {
+        self.0.join("node_modules/axe-core/axe.min.js")
     }
 
     /// A Node that runs `TypeScript` as it is, which few systems have in their package manager.

@@ -1,0 +1,180 @@
+//! The waiting room without scripts: a form that takes a place, a cookie that keeps its token, a page that asks again by
+//! itself. Scripts, where they run, put their own view in its place.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use http::header::HeaderMap;
+
+use super::language::{Language, grouped};
+use super::template::escaped;
+use crate::http::{ApiError, cookies, rfc3339};
+use crate::ids::ConcertId;
+use crate::queue::{Presented, Queue, Queues, RankView};
+
+/// What a visitor without scripts sees of its place.
+pub(super) struct Room {
+    /// The part of the page.
+    pub(super) html: String,
+    /// Seconds until the page is asked for again, where something may have changed by then.
+    pub(super) again: Option<u64>,
+    /// Whether the browser has a place here.
+    pub(super) has_entered: bool,
+}
+
+/// The cookie that keeps the token of a queue.
+pub(super) fn cookie(queue: &Queue) -> String {
+    format!("onsale_room_{}", queue.name)
+}
+
+/// The token that a browser without scripts has kept of this queue, if it is authentic.
+pub(super) fn kept(queues: &Queues, queue: &Queue, headers: &HeaderMap) -> Option<Presented> {
+    let presented =
+        cookies(headers, &cookie(queue)).take(4).find_map(|token| Presented::by(Some(token), queues).ok())?;
+    (presented.queue.id == queue.id).then_some(presented)
+}
+
+impl Room {
+    /// The room of a queue as this browser is to see it.
+    pub(super) async fn seen(
+        queues: &Queues,
+        queue: &Queue,
+        headers: &HeaderMap,
+        concert: ConcertId,
+        language: Language,
+    ) -> Self {
+        let says = Says { queue, concert, language };
+        let Some(presented) = kept(queues, queue, headers) else { return says.without_place() };
+        match queues.view(&presented).await {
+            Ok((_, view)) => says.place(&view),
+            // A page that cannot be told comes again; a place that is not known any more is none.
+            Err(error) => says.failed(&error),
+        }
+    }
+}
+
+/// Says things of a queue in a language.
+struct Says<'a> {
+    queue: &'a Queue,
+    concert: ConcertId,
+    language: Language,
+}
+
+impl Says<'_> {
+    fn text(&self, name: &str) -> String {
+        escaped(&self.language.words(name, None))
+    }
+
+    fn opens_at(&self) -> Option<DateTime<Utc>> {
+        self.queue.settings.opens_at.filter(|at| *at > Utc::now())
+    }
+
+    fn time(at: &str) -> String {
+        format!("<time class=\"moment\" datetime=\"{at}\">{}</time>", at.replace('T', " ").replace(".000Z", " UTC"))
+    }
+
+    fn form(&self, button: &str) -> String {
+        let (concert, button) = (self.concert, self.text(button));
+        format!(
+            "<form method=\"post\" action=\"/concerts/{concert}/enter\"><button id=\"enter\" class=\"main\">{button}</button></form>"
+        )
+    }
+
+    fn room(&self, again: Option<u64>, has_entered: bool, parts: &[String]) -> Room {
+        let mut html = String::from("<div class=\"card\">");
+        for part in parts {
+            let _ = write!(html, "{part}");
+        }
+        html.push_str("</div>");
+        Room { html, again, has_entered }
+    }
+
+    fn title(&self, name: &str) -> String {
+        format!("<h2>{}</h2>", self.text(name))
+    }
+
+    fn line(&self, name: &str) -> String {
+        format!("<p>{}</p>", self.text(name))
+    }
+
+    /// Before one has a place.
+    fn without_place(&self) -> Room {
+        if self.queue.settings.draining {
+            return self.room(None, false, &[self.title("closing.title"), self.line("closing.text")]);
+        }
+        let Some(at) = self.opens_at() else {
+            return self.room(None, false, &[self.title("none.title"), self.line("none.text"), self.form("enter")]);
+        };
+        let at = self.text("opens.at").replace("{at}", &Self::time(&rfc3339(at)));
+        let parts =
+            [self.title("opens.title"), format!("<p>{at}</p>"), self.line("opens.fair"), self.form("enter.early")];
+        self.room(None, false, &parts)
+    }
+
+    fn failed(&self, error: &ApiError) -> Room {
+        if error.code().retry_after().is_none() {
+            return self.without_place();
+        }
+        self.room(Some(5), true, &[self.line("room.offline"), self.line("plain.refreshes")])
+    }
+
+    /// A place, whatever has become of it.
+    fn place(&self, view: &RankView) -> Room {
+        let again = Some(view.poll_after_millis.div_ceil(1000).max(3));
+        match view.status {
+            "ACTIVE" => {
+                let until = view.expires_at.as_deref().map(Self::time).unwrap_or_default();
+                let until = self.text("active.until").replace("{at}", &until);
+                let parts = [self.title("active.title"), format!("<p>{until}</p>"), self.line("plain.choose")];
+                self.room(Some(30), true, &parts)
+            }
+            "EXPIRED" => self.room(None, false, &[self.title("lapsed.title"), self.form("enter.again")]),
+            "COMPLETED" => self.room(None, false, &[self.title("completed.title"), self.form("enter.more")]),
+            "SOLD_OUT" => self.room(Some(30), true, &[self.title("soldout.title"), self.line("soldout.text")]),
+            _ => self.waiting(view, again),
+        }
+    }
+
+    fn waiting(&self, view: &RankView, again: Option<u64>) -> Room {
+        if let Some(at) = self.opens_at() {
+            let at = self.text("opens.at").replace("{at}", &Self::time(&rfc3339(at)));
+            let parts = [
+                self.title("early.spoken"),
+                format!("<p>{at}</p>"),
+                self.line("opens.fair"),
+                self.line("plain.refreshes"),
+            ];
+            return self.room(again, true, &parts);
+        }
+        let ahead = match view.ahead {
+            0 => self.text("room.first"),
+            count => escaped(&self.language.words("room.ahead", Some(count))),
+        };
+        let wait = match view.estimated_wait_seconds {
+            _ if self.queue.settings.paused => self.text("paused.text"),
+            Some(range) => self
+                .text("room.wait.range")
+                .replace("{low}", &self.duration(range.low))
+                .replace("{high}", &self.duration(range.high)),
+            None => self.text("room.wait.unknown"),
+        };
+        let place = grouped(view.ahead + 1);
+        let parts = [
+            format!("<p class=\"soft\">{}</p><p class=\"figure\">{place}</p>", self.text("place.label")),
+            format!("<p class=\"large\">{ahead}</p><p class=\"large\">{wait}</p>"),
+            self.line("plain.refreshes"),
+            self.line("plain.choose"),
+        ];
+        self.room(again, true, &parts)
+    }
+
+    /// So many seconds, in the unit that people would say them in.
+    fn duration(&self, seconds: u64) -> String {
+        let (unit, size) = match seconds {
+            ..90 => ("seconds", 1),
+            90..5400 => ("minutes", 60),
+            _ => ("hours", 3600),
+        };
+        escaped(&self.language.words(&format!("plain.{unit}"), Some((seconds + size / 2) / size)))
+    }
+}

@@ -1,0 +1,7 @@
+//! The pages, in a real browser.
+
+mod buy;
+mod choose;
+mod ground;
+mod me;
+mod shop;
