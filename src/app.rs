@@ -185,7 +185,7 @@ impl App {
             idempotency: Idempotency::new(postgres.clone(), tasks.clone()),
             admin: Arc::new(admin),
             gate: Arc::new(Gate::new(&settings.gate())?),
-            pages: Arc::new(Pages::new(service.demo)),
+            pages: Arc::new(Pages::new(service.demo, service.time_zone)),
             identity,
             rate_limits: Arc::new(RateLimits::new(&service.rates)),
             readiness: Arc::new(Readiness { redis, postgres, draining: Arc::default() }),

@@ -70,7 +70,7 @@ function which() {
     case 'COMPLETED':
       return 'completed';
     default:
-      return state?.draining ? 'closing' : opensIn() > 0 ? 'before' : 'none';
+      return state?.draining ? 'closing' : opensIn() > 0 ? 'before' : state?.soldOut ? 'nothing' : 'none';
   }
 }
 
@@ -94,7 +94,8 @@ function show() {
     room.replaceChildren(...views[next]());
     room.dataset.state = next;
     said[next] && speak(t(said[next]), next === 'soldout');
-    spoken = Date.now();
+    // Where one stands is said at once, then now and then.
+    spoken = next === 'waiting' ? 0 : Date.now();
     tick();
   }
   const place = typeof view.rank === 'number' ? view.rank + 1 : null;
@@ -195,6 +196,7 @@ const standing = () => [
 
 const views = {
   none: () => [card(title('none.title'), soft('none.text'), el('p', {}, enterButton()))],
+  nothing: () => [card(title('soldout.title'), text('soldout.queue'), el('p', {}, enterButton()))],
   before: () => [card(...counting('opens.fair'), el('p', {}, enterButton('enter.early')), proof())],
   early: () => [
     card(...counting('early.entry'), offline(), ...next(t('early.next1'), t('early.next2'), t('next.turn', lasts())), settings(), proof()),
@@ -210,7 +212,7 @@ const views = {
       proof(),
     ),
   ],
-  paused: () => [card(el('p', { class: 'note warn' }, t('paused.text')), title('paused.title'), ...standing(), offline(), settings(), proof())],
+  paused: () => [card(title('paused.title'), el('p', { class: 'note warn' }, t('paused.text')), ...standing(), offline(), settings(), proof())],
   soldout: () => [card(title('soldout.title'), text('soldout.text'), ...standing(), offline(), settings(), proof())],
   active: () => [
     el(

@@ -1,6 +1,6 @@
 // What every page has: making elements, speaking to screen readers, dates as people write them, the corner that says who one is.
 
-import { date, t } from './words.js';
+import { date, dateTime, t } from './words.js';
 import { visitor } from './api.js';
 
 // An element: el('button', { class: 'button', onclick: f, disabled: true, data: { id: 1 } }, 'text', child…). False and
@@ -24,7 +24,7 @@ export function speak(text, urgent = false) {
 }
 
 for (const each of document.querySelectorAll('time[datetime]')) {
-  each.textContent = date(each.dateTime);
+  each.textContent = each.dateTime.includes('T') ? dateTime(each.dateTime) : date(each.dateTime);
 }
 
 const corner = document.getElementById('corner');

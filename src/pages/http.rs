@@ -115,10 +115,10 @@ async fn file(Path((version, name)): Path<(String, String)>, headers: HeaderMap)
 }
 
 /// A page that is asked for.
-struct Asked {
-    pages: &'static Pages,
-    headers: HeaderMap,
-    language: Language,
+pub(super) struct Asked {
+    pub(super) pages: &'static Pages,
+    pub(super) headers: HeaderMap,
+    pub(super) language: Language,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Asked
@@ -205,7 +205,7 @@ async fn programme(State(concerts): State<&'static Concerts>, asked: Asked) -> R
     let (programme, today) = (concerts.programme(), concerts.today());
     let mut list = String::new();
     for concert in programme.concerts().values() {
-        let dates = dates(concert, today);
+        let dates = dates(concert, today, asked.language);
         if !dates.is_empty() {
             let (id, title) = (concert.id, escaped(&concert.title));
             let _ = writeln!(list, "<li><a href=\"/concerts/{id}\"><h2>{title}</h2><p>{dates}</p></a></li>");
@@ -214,10 +214,11 @@ async fn programme(State(concerts): State<&'static Concerts>, asked: Asked) -> R
     asked.filled(StatusCode::OK, &PROGRAMME, &asked.language.words("programme.title", None), &[("concerts", &list)])
 }
 
-/// The dates from today on, which a script writes as people do.
-fn dates(concert: &Concert, today: NaiveDate) -> String {
+/// The dates from today on.
+fn dates(concert: &Concert, today: NaiveDate, language: Language) -> String {
     let coming = concert.schedules.iter().map(|schedule| schedule.date).filter(|date| *date >= today);
-    let times: Vec<String> = coming.map(|date| format!("<time datetime=\"{date}\">{date}</time>")).collect();
+    let times: Vec<String> =
+        coming.map(|date| format!("<time datetime=\"{date}\">{}</time>", language.date(date))).collect();
     times.join(" ")
 }
 
@@ -230,12 +231,12 @@ async fn concert(
 ) -> Response {
     let Some(concert) = id.ok().and_then(|IdPath(id)| concerts.concert(id)) else { return asked.gone() };
     let Some(queue) = queues.get(concert.queue) else { return asked.gone() };
-    let (title, dates) = (escaped(&concert.title), dates(&concert, concerts.today()));
+    let (title, dates) = (escaped(&concert.title), dates(&concert, concerts.today(), asked.language));
     if dates.is_empty() {
         return asked.gone();
     }
     let id = concert.id.to_string();
-    let room = Room::seen(queues, &queue, &asked.headers, concert.id, asked.language).await;
+    let room = Room::seen(queues, &queue, concert.id, &asked).await;
     let refresh = |seconds| format!("<noscript><meta http-equiv=\"refresh\" content=\"{seconds}\"></noscript>");
     let head = room.again.map(refresh).unwrap_or_default();
     let values = [

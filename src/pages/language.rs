@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
 use http::header::{ACCEPT_LANGUAGE, HeaderMap};
 use serde::Deserialize;
 
@@ -69,6 +71,21 @@ impl Language {
         };
         let best = said.split(',').filter_map(liking).reduce(|best, next| if next.1 > best.1 { next } else { best });
         best.map_or(Self::English, |(language, _)| language)
+    }
+
+    /// A date as people write it.
+    pub(super) fn date(self, date: NaiveDate) -> String {
+        let form = match self {
+            Self::English => "%A, %-d %B %Y",
+            Self::Korean => "%Y년 %-m월 %-d일",
+        };
+        date.format(form).to_string()
+    }
+
+    /// A moment as people at the venue write it.
+    pub(super) fn moment(self, at: DateTime<Utc>, zone: Tz) -> String {
+        let at = at.with_timezone(&zone);
+        format!("{}, {}", self.date(at.date_naive()), at.format("%H:%M (%Z)"))
     }
 
     fn dictionary(self) -> &'static Dictionary {

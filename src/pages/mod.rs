@@ -11,6 +11,8 @@ mod language;
 mod template;
 mod waiting;
 
+use chrono_tz::Tz;
+
 pub use http::router;
 
 /// How the pages are.
@@ -18,13 +20,15 @@ pub use http::router;
 pub struct Pages {
     /// Whether a visitor may make up who it is: on a developer's machine, where nobody stands in front who would know.
     demo: bool,
+    /// The venue's.
+    time_zone: Tz,
 }
 
 impl Pages {
-    /// With or without visitors who make up who they are.
+    /// With or without visitors who make up who they are; times are the venue's, in this time zone.
     #[must_use]
-    pub fn new(demo: bool) -> Self {
-        Self { demo }
+    pub fn new(demo: bool, time_zone: Tz) -> Self {
+        Self { demo, time_zone }
     }
 
     /// How a page's script learns who the visitor is.

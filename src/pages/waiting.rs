@@ -4,8 +4,10 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use http::header::HeaderMap;
 
+use super::http::Asked;
 use super::language::{Language, grouped};
 use super::template::escaped;
 use crate::http::{ApiError, cookies, rfc3339};
@@ -36,15 +38,10 @@ pub(super) fn kept(queues: &Queues, queue: &Queue, headers: &HeaderMap) -> Optio
 
 impl Room {
     /// The room of a queue as this browser is to see it.
-    pub(super) async fn seen(
-        queues: &Queues,
-        queue: &Queue,
-        headers: &HeaderMap,
-        concert: ConcertId,
-        language: Language,
-    ) -> Self {
-        let says = Says { queue, concert, language };
-        let Some(presented) = kept(queues, queue, headers) else { return says.without_place() };
+    pub(super) async fn seen(queues: &Queues, queue: &Queue, concert: ConcertId, asked: &Asked) -> Self {
+        let (language, zone) = (asked.language, asked.pages.time_zone);
+        let says = Says { queue, concert, language, zone, sold_out: queues.sold_out(queue) };
+        let Some(presented) = kept(queues, queue, &asked.headers) else { return says.without_place() };
         match queues.view(&presented).await {
             Ok((_, view)) => says.place(&view),
             // A page that cannot be told comes again; a place that is not known any more is none.
@@ -58,6 +55,8 @@ struct Says<'a> {
     queue: &'a Queue,
     concert: ConcertId,
     language: Language,
+    zone: Tz,
+    sold_out: bool,
 }
 
 impl Says<'_> {
@@ -69,8 +68,8 @@ impl Says<'_> {
         self.queue.settings.opens_at.filter(|at| *at > Utc::now())
     }
 
-    fn time(at: &str) -> String {
-        format!("<time class=\"moment\" datetime=\"{at}\">{}</time>", at.replace('T', " ").replace(".000Z", " UTC"))
+    fn time(&self, at: DateTime<Utc>) -> String {
+        format!("<time datetime=\"{}\">{}</time>", rfc3339(at), self.language.moment(at, self.zone))
     }
 
     fn form(&self, button: &str) -> String {
@@ -103,9 +102,13 @@ impl Says<'_> {
             return self.room(None, false, &[self.title("closing.title"), self.line("closing.text")]);
         }
         let Some(at) = self.opens_at() else {
+            if self.sold_out {
+                let parts = [self.title("soldout.title"), self.line("soldout.queue"), self.form("enter")];
+                return self.room(None, false, &parts);
+            }
             return self.room(None, false, &[self.title("none.title"), self.line("none.text"), self.form("enter")]);
         };
-        let at = self.text("opens.at").replace("{at}", &Self::time(&rfc3339(at)));
+        let at = self.text("opens.at").replace("{at}", &self.time(at));
         let parts =
             [self.title("opens.title"), format!("<p>{at}</p>"), self.line("opens.fair"), self.form("enter.early")];
         self.room(None, false, &parts)
@@ -123,7 +126,8 @@ impl Says<'_> {
         let again = Some(view.poll_after_millis.div_ceil(1000).max(3));
         match view.status {
             "ACTIVE" => {
-                let until = view.expires_at.as_deref().map(Self::time).unwrap_or_default();
+                let until = view.expires_at.as_deref().and_then(|at| at.parse().ok()).map(|at| self.time(at));
+                let until = until.unwrap_or_default();
                 let until = self.text("active.until").replace("{at}", &until);
                 let parts = [self.title("active.title"), format!("<p>{until}</p>"), self.line("plain.choose")];
                 self.room(Some(30), true, &parts)
@@ -137,7 +141,7 @@ impl Says<'_> {
 
     fn waiting(&self, view: &RankView, again: Option<u64>) -> Room {
         if let Some(at) = self.opens_at() {
-            let at = self.text("opens.at").replace("{at}", &Self::time(&rfc3339(at)));
+            let at = self.text("opens.at").replace("{at}", &self.time(at));
             let parts = [
                 self.title("early.spoken"),
                 format!("<p>{at}</p>"),
