@@ -77,8 +77,10 @@ export class SeatList {
       this.#boxes.set(seat, { box, state });
       return label;
     });
-    this.seats.replaceChildren(el('legend', {}, t('shop.rowIn', { section: this.#row.section, row: this.#row.name })),
-      el('div', { class: 'boxes' }, ...labels));
+    const name = t('shop.rowIn', { section: this.#row.section, row: this.#row.name });
+    this.seats.replaceChildren(el('legend', {}, name),
+      // It scrolls, also with keys where nothing in it is free.
+      el('div', { class: 'boxes', role: 'group', 'aria-label': name, tabindex: '0' }, ...labels));
     for (const seat of this.#row.seats) this.#state(seat);
   }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -11,14 +10,13 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use fantoccini::key::Key;
 
-use super::shop::{WIDE, arrive, press_seat};
+use super::shop::{PATIENCE, WIDE, arrive, press_seat, shop};
 use crate::support::{Browser, PHONE, Socket, TestApp, block_on};
 
 #[test]
 fn a_whole_purchase_by_mouse() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&[]).await;
         let browser = arrive(&socket, WIDE, 1).await;
         press_seat(&browser, 12).await;
         press_seat(&browser, 13).await;
@@ -57,8 +55,7 @@ async fn tab_to(browser: &Browser, css: &str) {
 #[test]
 fn a_whole_purchase_by_keyboard() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&[]).await;
         let browser = arrive(&socket, WIDE, 1).await;
         tab_to(&browser, ".hall [data-seat]").await;
         let focus = "return document.activeElement.dataset.seat";
@@ -109,13 +106,13 @@ fn losing(app: &TestApp, calls: &Arc<AtomicU32>) -> Router {
             response.map(|_| Body::from_stream(cut))
         }
     };
-    app.app.router(Duration::from_secs(5), 20_000).layer(from_fn(lose))
+    app.app.router(PATIENCE, 20_000).layer(from_fn(lose))
 }
 
 #[test]
 fn an_answer_that_is_lost_takes_nothing_twice() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
+        let (app, _) = shop(&[]).await;
         let calls = Arc::default();
         let socket = Socket::serving(losing(&app, &calls)).await;
         let browser = arrive(&socket, PHONE, 1).await;

@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::shop::{WIDE, arrive, at_shop, become_visitor, press_seat};
+use super::shop::{WIDE, arrive, at_shop, become_visitor, come_in, press_seat, shop};
 use crate::admin::OPERATED;
-use crate::support::{Browser, Look, PHONE, TestApp, block_on};
+use crate::support::{Browser, Look, PHONE, block_on};
 
 #[test]
 fn the_map_and_the_list_show_what_others_take_and_give_back() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&[]).await;
         let browser = arrive(&socket, WIDE, 1).await;
         browser.find(r#".hall .free[data-seats~="3"]"#).await;
         browser.sees(".legend", "₩200,000").await;
@@ -44,8 +43,7 @@ fn the_map_and_the_list_show_what_others_take_and_give_back() {
 #[test]
 fn two_fight_for_a_seat_and_the_other_is_offered_the_next_best() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&[]).await;
         let (one, other) = tokio::join!(arrive(&socket, PHONE, 1), arrive(&socket, PHONE, 1));
         for browser in [&one, &other] {
             browser.click(r#".seat input[value="5"]"#).await;
@@ -78,8 +76,7 @@ fn two_fight_for_a_seat_and_the_other_is_offered_the_next_best() {
 #[test]
 fn a_chosen_seat_that_goes_to_somebody_else_is_told_before_it_is_asked_for() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&[]).await;
         let browser = arrive(&socket, Look { language: "ko", ..PHONE }, 1).await;
         browser.click(r#".seat input[value="2"]"#).await;
         let other = app.enter(900).await;
@@ -95,8 +92,7 @@ fn a_chosen_seat_that_goes_to_somebody_else_is_told_before_it_is_asked_for() {
 #[test]
 fn the_best_together_are_held_by_one_tap_and_kept_over_a_reload() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&[]).await;
         let browser = arrive(&socket, PHONE, 1).await;
         browser.run("document.getElementById('many').value = '2'").await;
         browser.click("#best").await;
@@ -116,8 +112,7 @@ fn the_best_together_are_held_by_one_tap_and_kept_over_a_reload() {
 #[test]
 fn a_hold_that_lapses_is_told_and_one_can_choose_again() {
     block_on(async {
-        let app = TestApp::with(&["--demo", "--hold-ttl-seconds", "13"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&["--hold-ttl-seconds", "13"]).await;
         let browser = arrive(&socket, PHONE, 1).await;
         browser.click("#best").await;
         browser.find(".clock.soon").await;
@@ -131,8 +126,7 @@ fn a_hold_that_lapses_is_told_and_one_can_choose_again() {
 #[test]
 fn without_a_stream_the_map_asks() {
     block_on(async {
-        let app = TestApp::with(&["--demo", "--max-streams", "1"]).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&["--max-streams", "1"]).await;
         let other = app.enter(900).await;
         // The only stream of seats that there may be.
         let _taken = socket.watch_seats(&other, 2, "").await;
@@ -155,9 +149,7 @@ async fn drawn(browser: &Browser, look: &str) -> i64 {
 #[test]
 fn ten_thousand_seats_are_drawn_and_five_hundred_changes_arrive() {
     block_on(async {
-        let args = [&OPERATED[..], &["--demo", "--max-holds-per-user", "20"]].concat();
-        let app = TestApp::with(&args).await;
-        let socket = app.serve().await;
+        let (app, socket) = shop(&[&OPERATED[..], &["--max-holds-per-user", "20"]].concat()).await;
         let section = |name: &str, price: i64| json!({"section": name, "price": price, "rows": (1..=50).map(|row| row.to_string()).collect::<Vec<_>>(), "seatsPerRow": 50});
         let date = app.app.concerts.today().succ_opt().unwrap();
         let sections = [section("A", 200_000), section("B", 150_000), section("C", 120_000), section("D", 80_000)];
@@ -169,8 +161,7 @@ fn ten_thousand_seats_are_drawn_and_five_hundred_changes_arrive() {
 
         let browser = at_shop(&socket, WIDE).await;
         become_visitor(&browser, 7).await;
-        browser.goto(&format!("/concerts/{concert}")).await;
-        browser.find(".hall").await;
+        come_in(&browser, concert).await;
         browser.until("10,000 are free", async || drawn(&browser, "free").await == 10_000).await;
 
         let token = app.enter(900).await;

@@ -2,20 +2,19 @@
 
 use fantoccini::key::Key;
 
-use super::shop::{WIDE, at_shop, become_visitor};
-use crate::support::{Look, PHONE, TestApp, block_on};
+use super::shop::{WIDE, arrive, at_shop, become_visitor, shop};
+use crate::support::{Look, PHONE, block_on};
 
 const VISITOR: i64 = 7;
 
 #[test]
 fn a_ticket_is_given_back_once_it_is_said_twice() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
+        let (app, socket) = shop(&[]).await;
         app.charge(VISITOR, 500_000).await.data();
         let token = app.enter(VISITOR).await;
         let held = app.hold(&token, 1, 21).await.reservation();
         app.pay(&token, held).await.data();
-        let socket = app.serve().await;
         let browser = at_shop(&socket, PHONE).await;
         become_visitor(&browser, VISITOR).await;
         browser.goto("/me").await;
@@ -47,11 +46,10 @@ fn a_ticket_is_given_back_once_it_is_said_twice() {
 #[test]
 fn the_wallet_is_charged_and_its_ledger_read_page_by_page() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
+        let (app, socket) = shop(&[]).await;
         for amount in 1..=23 {
             app.charge(VISITOR, amount).await.data();
         }
-        let socket = app.serve().await;
         let browser = at_shop(&socket, Look { language: "ko", ..WIDE }).await;
         become_visitor(&browser, VISITOR).await;
         browser.goto("/me").await;
@@ -84,9 +82,8 @@ fn the_wallet_is_charged_and_its_ledger_read_page_by_page() {
 #[test]
 fn what_is_held_is_listed_with_the_way_to_pay_for_it() {
     block_on(async {
-        let app = TestApp::with(&["--demo"]).await;
-        let socket = app.serve().await;
-        let browser = super::shop::arrive(&socket, PHONE, 1).await;
+        let (app, socket) = shop(&[]).await;
+        let browser = arrive(&socket, PHONE, 1).await;
         browser.click("#best").await;
         browser.find("#charge").await;
         browser.goto("/me").await;
