@@ -238,6 +238,7 @@ function proof() {
   details.addEventListener('toggle', async () => {
     if (!details.open || details.children.length > 1) return;
     const { prove } = await import('./draw.js');
+    if (ours.token() && opensIn() <= 0 && ours.fact('place') === null) await ours.drawn();
     details.append(await prove({ queue, entry: ours.fact('entry'), place: ours.fact('place') }));
   });
   return details;

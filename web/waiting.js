@@ -157,6 +157,8 @@ export function place({ concert, queue, tell }) {
       const fact = stored(`${name}.${key}`);
       return fact === null ? null : Number(fact);
     },
+    // What was drawn is told to who asks, not by the stream.
+    drawn: () => rank().catch(() => {}),
     remember: (key, value) => store(`${name}.${key}`, value),
     // Goes on where this browser was.
     resume: () => (token() ? (follow(), true) : (say({}), false)),

@@ -1,0 +1,94 @@
+//! The waiting room without scripts: a form, a cookie, a page that asks again.
+
+use serde_json::{Value, json};
+
+use super::hall::Hall;
+use crate::support::{Browser, Look, PHONE, block_on};
+
+const WITHOUT_SCRIPTS: Look = Look { scripts: false, ..PHONE };
+
+#[test]
+fn a_place_is_shown_and_moves_by_itself() {
+    block_on(async {
+        let hall = Hall::open(json!({"maxActive": 1})).await;
+        let others = hall.enter_all(101..107).await;
+        let browser = hall.browser(WITHOUT_SCRIPTS).await;
+        browser.sees("h1", "Winter <b>Strings</b>").await;
+        browser.sees(".dates", "Wednesday, 24 December 2031").await;
+        browser.click("#enter").await;
+        browser.sees(".figure", "6").await;
+        assert_eq!(browser.place().await, hall.page);
+        browser.sees("#room", "5 people are ahead of you").await;
+        browser.sees("#room", "refreshes itself").await;
+        for gone in &others[1..5] {
+            hall.app.leave(gone).await.data();
+        }
+        browser.sees(".figure", "2").await;
+        hall.app.leave(&others[0]).await.data();
+        hall.app.leave(&others[5]).await.data();
+        browser.sees("#room h2", "It is your turn").await;
+        browser.sees("#room", "needs JavaScript").await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn with_scripts_again_the_place_is_the_same() {
+    block_on(async {
+        let hall = Hall::open(json!({"maxActive": 1})).await;
+        hall.enter_all(101..107).await;
+        let browser = hall.browser(Look { language: "ko", ..WITHOUT_SCRIPTS }).await;
+        browser.click("#enter").await;
+        browser.sees("#room", "앞에 5명이 있습니다").await;
+        browser.look(PHONE).await;
+        browser.client.refresh().await.unwrap();
+        browser.sees("[data-part=place]", "6").await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn whatever_can_be_the_matter_is_said() {
+    block_on(async {
+        let hall = Hall::open(json!({"maxActive": 1, "opensAt": "2031-12-01T20:00:00+09:00"})).await;
+        let browser = hall.browser(Look { language: "ko", ..WITHOUT_SCRIPTS }).await;
+        browser.sees("#room", "2031년 12월 1일, 20:00").await;
+        browser.click("#enter").await;
+        browser.sees("#room h2", "추첨에 참여하셨습니다").await;
+        hall.set(json!({"opensAt": null, "paused": true})).await;
+        browser.sees("#room", "지금은 아무도 들어가지 않습니다").await;
+        hall.app.operate("POST", "/queues/night/drain", Value::Null).await.data();
+        let other = Browser::open(&hall.socket, WITHOUT_SCRIPTS).await;
+        other.goto(&hall.page).await;
+        other.sees("#room h2", "The queue is closing").await;
+        other.close().await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn a_place_is_taken_by_the_shops_own_form_only_and_its_token_stays_in_a_cookie() {
+    block_on(async {
+        let hall = Hall::open(json!({})).await;
+        let enter = format!("{}/enter", hall.page);
+        let forged = hall.app.call("POST", &enter, &[("sec-fetch-site", "cross-site")], Value::Null).await;
+        forged.assert_error(400, "INVALID_REQUEST");
+
+        let headers = [("userId", "7"), ("sec-fetch-site", "same-origin"), ("x-forwarded-proto", "https")];
+        let answer = hall.app.call("POST", &enter, &headers, Value::Null).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, &*hall.page));
+        let cookie = answer.header("set-cookie");
+        for part in ["onsale_room_night=", "; Path=/concerts", "; HttpOnly", "; SameSite=Lax", "; Secure"] {
+            assert!(cookie.contains(part), "{cookie}");
+        }
+        // The gateway's user has the place that it has by a call.
+        let (_, token) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+        assert_eq!(token, hall.enter(7).await);
+        let page = hall.app.call("GET", &hall.page, &[("cookie", cookie)], Value::Null).await;
+        let text = std::str::from_utf8(&page.bytes).unwrap();
+        assert!(text.contains("It is your turn") && !text.contains(token), "{text}");
+        let altered = hall.app.call("GET", &hall.page, &[("cookie", "onsale_room_night=x")], Value::Null).await;
+        assert!(std::str::from_utf8(&altered.bytes).unwrap().contains("Tickets are on sale"));
+        assert_eq!(hall.app.call("POST", "/concerts/77/enter", &[], Value::Null).await.status, 404);
+    });
+}

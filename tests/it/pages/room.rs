@@ -1,0 +1,128 @@
+//! The waiting room, as somebody sees it who waits: the place, and that nothing loses it.
+
+use serde_json::json;
+
+use super::hall::Hall;
+use crate::support::{Browser, PHONE, block_on};
+
+const PLACE: &str = "[data-part=place]";
+
+/// One at a time is let in, and nobody after the first for now.
+async fn crowded() -> (Hall, Vec<String>) {
+    let hall = Hall::open(json!({"maxActive": 1})).await;
+    let tokens = hall.enter_all(101..107).await;
+    (hall, tokens)
+}
+
+async fn kept(browser: &Browser, name: &str) -> String {
+    let kept = browser.run(&format!("return localStorage.getItem('onsale.{name}')")).await;
+    kept.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_place_survives_a_reload_and_goes_on_with_another_device() {
+    block_on(async {
+        let (hall, others) = crowded().await;
+        let browser = hall.browser(PHONE).await;
+        browser.click("#enter").await;
+        browser.sees(PLACE, "6").await;
+        browser.sees("[data-part=ahead]", "5 people are ahead").await;
+        assert_eq!(browser.client.title().await.unwrap(), "6 · Winter <b>Strings</b>");
+        browser.sees("#room", "There is no need to reload").await;
+        let token = kept(&browser, "token.night").await;
+        browser.client.refresh().await.unwrap();
+        browser.sees(PLACE, "6").await;
+        assert_eq!(kept(&browser, "token.night").await, token);
+
+        let other = hall.browser(PHONE).await;
+        let visitor = kept(&browser, "visitor").await;
+        other.run(&format!("localStorage.clear(); localStorage.setItem('onsale.visitor', '{visitor}')")).await;
+        other.client.refresh().await.unwrap();
+        other.click("#enter").await;
+        other.sees(PLACE, "6").await;
+
+        for gone in &others[1..4] {
+            hall.app.leave(gone).await.data();
+        }
+        for browser in [&browser, &other] {
+            browser.sees(PLACE, "3").await;
+        }
+        other.close().await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn a_lost_connection_is_said_and_the_place_stays_on_the_page() {
+    block_on(async {
+        let (hall, others) = crowded().await;
+        let browser = hall.browser(PHONE).await;
+        browser.click("#enter").await;
+        browser.sees(PLACE, "6").await;
+        browser.cut_off(true).await;
+        browser.sees("[data-part=offline]", "Your place is kept").await;
+        assert_eq!(browser.text(PLACE).await, "6");
+        hall.app.leave(&others[2]).await.data();
+        browser.cut_off(false).await;
+        browser.sees(PLACE, "5").await;
+        browser.until("nothing is said of it any more", async || !browser.has("[data-part=offline]").await).await;
+        // Chromium itself notes each request that failed.
+        for complaint in browser.complaints().await {
+            assert!(complaint.contains("ERR_INTERNET_DISCONNECTED"), "{complaint}");
+        }
+        browser.close().await;
+    });
+}
+
+#[test]
+fn when_its_turn_comes_the_focus_is_where_one_chooses() {
+    block_on(async {
+        let hall = Hall::open(json!({"maxActive": 1})).await;
+        let first = hall.enter(101).await;
+        let browser = hall.browser(PHONE).await;
+        browser.click("#enter").await;
+        browser.sees("[data-part=ahead]", "You are next").await;
+        assert!(browser.run("return document.getElementById('choose').hidden").await.as_bool().unwrap());
+        hall.app.leave(&first).await.data();
+        browser.sees("#room h2", "It is your turn").await;
+        let within = "return document.getElementById('choose').contains(document.activeElement)";
+        browser.until("the focus moves", async || browser.run(within).await.as_bool().unwrap()).await;
+        let title = browser.client.title().await.unwrap();
+        assert!(title.starts_with("Your turn · "), "{title}");
+        assert_eq!(browser.run("return document.getElementById('urgent').textContent").await, "It is your turn");
+        browser.close().await;
+    });
+}
+
+#[test]
+fn the_first_view_is_light_loads_nothing_from_elsewhere_and_shows_no_token() {
+    block_on(async {
+        let (hall, _) = crowded().await;
+        let browser = hall.browser(PHONE).await;
+        browser.click("#enter").await;
+        browser.sees(PLACE, "6").await;
+        browser.client.refresh().await.unwrap();
+        browser.sees(PLACE, "6").await;
+        let token = kept(&browser, "token.night").await;
+        assert!(token.len() > 40, "{token}");
+        // From a cache there is no size: ask again without.
+        browser.tell("Network.enable", json!({})).await;
+        browser.tell("Network.clearBrowserCache", json!({})).await;
+        browser.client.refresh().await.unwrap();
+        browser.sees(PLACE, "6").await;
+        let loaded = "const kinds = ['navigation', 'resource'];
+            return kinds.flatMap((kind) => performance.getEntriesByType(kind)).map(({ name, encodedBodySize }) => [name, encodedBodySize])";
+        let loaded = browser.run(loaded).await;
+        let loaded: Vec<(String, u64)> = serde_json::from_value(loaded).unwrap();
+        let of_the_page = loaded.iter().filter(|(name, _)| !name.contains("/api/"));
+        let (files, bytes) = of_the_page.fold((0, 0), |(files, sum), (_, size)| (files + 1, sum + size));
+        assert!(files >= 8 && bytes > 5_000, "{loaded:?}");
+        assert!(bytes < 20 * 1024, "the first view takes {bytes} bytes: {loaded:?}");
+        let here = format!("http://{}/", hall.socket.address());
+        for (name, _) in &loaded {
+            assert!(name.starts_with(&here), "{name} is from elsewhere");
+            assert!(!name.contains(&token), "{name}");
+        }
+        browser.close().await;
+    });
+}
