@@ -13,8 +13,8 @@ const WITHOUT_STREAM = 30_000;
 const LONGEST_PAUSE = 15_000;
 
 // Tells `on.all(changes)` everything that is not free and `on.some(changes)` what changed, each `{concertSeatId, status}`;
-// `on.lost(true)` when nothing comes and `on.lost(false)` when it does again; `on.refused(error)` when the token is no good any
-// more. Returns a function that ends it.
+// `on.lost(true)` when nothing comes and `on.lost(false)` when it does again; `on.ended(status)` when the token has, and
+// `on.refused(error)` when it is none. Returns a function that ends it.
 export function watch(schedule, token, on) {
   const path = `/api/v1/concerts/schedules/${schedule}`;
   const end = new AbortController();
@@ -71,7 +71,14 @@ export function watch(schedule, token, on) {
       const signal = AbortSignal.any([end.signal, wake.signal]);
       let wait;
       try {
-        wait = await (Date.now() < streamFrom ? ask(signal) : stream(signal));
+        if (Date.now() < streamFrom) {
+          wait = await ask(signal);
+        } else {
+          wait = await stream(signal);
+          // It may have ended with the token, of which asking is no failure.
+          const { data } = await call('GET', '/api/v1/queues/token/rank', { token, once: true, signal });
+          if (data.status !== 'ACTIVE') return on.ended(data.status);
+        }
         failures = 0;
       } catch (error) {
         if (end.signal.aborted) return;

@@ -126,6 +126,7 @@ async function showEvening(choosing, { concertScheduleId: schedule }) {
     all: (changes) => learned(choosing, changes, true),
     some: (changes) => learned(choosing, changes, false),
     lost: (isLost) => { choosing.stale.hidden = !isLost; },
+    ended: (status) => over(shop, status),
     refused: (error) => failed(shop, error),
   });
   shop.end = stop;
