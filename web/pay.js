@@ -188,7 +188,7 @@ function paid(paying, payments) {
   document.getElementById('bought')?.remove();
   const bought = el('section', { id: 'bought', 'aria-labelledby': 'bought-title' }, title, el('p', {}, t('shop.paid', { total: won(paying.total) })),
     el('div', { class: 'tickets' }, ...tickets),
-    el('p', { class: 'acts screen' }, print(), el('a', { class: 'button', href: '/me' }, t('shop.toMine'))));
+    el('p', { class: 'acts screen' }, print()));
   // Beside the choosing, which is over.
   paying.root.after(bought);
   paying.done();

@@ -31,7 +31,7 @@ fn a_whole_purchase_by_mouse() {
         browser.sees(".tickets", "Opening Night").await;
         assert_eq!(browser.run("return document.activeElement.id").await, "bought-title");
         browser.assert_accessible().await;
-        browser.click(".acts a").await;
+        browser.click("#room a").await;
         browser.find("#mine .ticket").await;
         assert_eq!(browser.run("return document.querySelectorAll('#mine .ticket').length").await, 2);
         browser.close().await;
