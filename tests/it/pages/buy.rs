@@ -89,7 +89,7 @@ fn a_whole_purchase_by_keyboard() {
 fn losing(app: &TestApp, calls: &Arc<AtomicU32>) -> Router {
     let calls = calls.clone();
     let lost: Arc<[AtomicU32; 2]> = Arc::default();
-    let lose = move |request: Request, next: Next| {
+    let line = move |request: Request, next: Next| {
         let (calls, lost) = (calls.clone(), lost.clone());
         async move {
             let (is_charge, is_payment) =
@@ -106,7 +106,7 @@ fn losing(app: &TestApp, calls: &Arc<AtomicU32>) -> Router {
             response.map(|_| Body::from_stream(cut))
         }
     };
-    app.app.router(PATIENCE, 20_000).layer(from_fn(lose))
+    app.app.router(PATIENCE, 20_000).layer(from_fn(line))
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn the_best_together_are_held_by_one_tap_and_kept_over_a_reload() {
 #[test]
 fn a_hold_that_lapses_is_told_and_one_can_choose_again() {
     block_on(async {
-        let (app, socket) = shop(&["--hold-ttl-seconds", "13"]).await;
+        let (_app, socket) = shop(&["--hold-ttl-seconds", "13"]).await;
         let browser = arrive(&socket, PHONE, 1).await;
         browser.click("#best").await;
         browser.find(".clock.soon").await;
@@ -173,6 +173,16 @@ fn ten_thousand_seats_are_drawn_and_five_hundred_changes_arrive() {
         }
         browser.until("500 are held", async || drawn(&browser, "held").await == 500).await;
         assert_eq!(drawn(&browser, "free").await, 9_500);
+
+        // Numbers come where they can be read, and go again.
+        assert!(!browser.has(".numbers text").await);
+        for _ in 0..4 {
+            browser.click(".zooms button").await;
+        }
+        browser.find(".numbers text").await;
+        browser.click(".zooms button:last-child").await;
+        browser.until("all of it is seen", async || browser.has(".hall.whole").await).await;
+        browser.until("no numbers", async || !browser.has(".numbers text").await).await;
         browser.assert_accessible().await;
         browser.close().await;
     });

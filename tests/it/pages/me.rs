@@ -82,7 +82,7 @@ fn the_wallet_is_charged_and_its_ledger_read_page_by_page() {
 #[test]
 fn what_is_held_is_listed_with_the_way_to_pay_for_it() {
     block_on(async {
-        let (app, socket) = shop(&[]).await;
+        let (_app, socket) = shop(&[]).await;
         let browser = arrive(&socket, PHONE, 1).await;
         browser.click("#best").await;
         browser.find("#charge").await;
