@@ -17,7 +17,7 @@ use http::header::{
 use crate::http::{matches_etag, takes_gzip};
 
 /// What is served. Words come as scripts, which import them.
-const FILES: [(&str, &str); 26] = [
+const FILES: &[(&str, &str)] = &[
     ("site.css", include_str!("../../web/site.css")),
     ("shop.css", include_str!("../../web/shop.css")),
     ("console.css", include_str!("../../web/console.css")),
@@ -28,6 +28,12 @@ const FILES: [(&str, &str); 26] = [
     ("waiting.js", include_str!("../../web/waiting.js")),
     ("draw.js", include_str!("../../web/draw.js")),
     ("seats.js", include_str!("../../web/seats.js")),
+    ("hall.js", include_str!("../../web/hall.js")),
+    ("gestures.js", include_str!("../../web/gestures.js")),
+    ("live.js", include_str!("../../web/live.js")),
+    ("list.js", include_str!("../../web/list.js")),
+    ("shapes.js", include_str!("../../web/shapes.js")),
+    ("ticket.js", include_str!("../../web/ticket.js")),
     ("map.js", include_str!("../../web/map.js")),
     ("pay.js", include_str!("../../web/pay.js")),
     ("me.js", include_str!("../../web/me.js")),

@@ -1,6 +1,6 @@
 //! The payment history, as its user sees it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{Payments, store};
 use crate::http::Page;
@@ -19,8 +19,14 @@ pub struct Past {
     pub concert: ConcertId,
     /// Its evening.
     pub schedule: ScheduleId,
+    /// The venue's date.
+    pub date: NaiveDate,
     /// The seat.
     pub seat: SeatId,
+    /// The part of the hall.
+    pub section: String,
+    /// The row in it.
+    pub row: String,
     /// Its number.
     pub number: i32,
     /// What it cost.

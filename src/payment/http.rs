@@ -7,11 +7,14 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Paid, Past, PayError, Payments, RefundError, Refunded};
-use crate::http::{ApiError, Described, ErrorCode, IdPath, Json, Page, PageQuery, RateLimits, Success, Time, rfc3339};
+use crate::http::{
+    ApiError, Date, Described, ErrorCode, IdPath, Json, Page, PageQuery, RateLimits, Success, Time, rfc3339,
+};
 use crate::idempotency::{self, Answer, Call, Claim, Idempotency, IdempotencyKey};
 use crate::identity::{Identity, User};
 use crate::ids::{self, ConcertId, PaymentId, ReservationId, ScheduleId, SeatId};
@@ -277,7 +280,15 @@ struct PastView {
     concert_reservation_id: ReservationId,
     concert_id: ConcertId,
     concert_schedule_id: ScheduleId,
+    #[schemars(with = "Date")]
+    date: NaiveDate,
     concert_seat_id: SeatId,
+    /// The part of the hall.
+    #[schemars(example = &"R")]
+    section: String,
+    /// The row in it.
+    #[schemars(example = &"A")]
+    row: String,
     /// The number on the seat.
     #[schemars(example = 11)]
     seat_number: i32,
@@ -300,7 +311,10 @@ impl From<Past> for PastView {
             concert_reservation_id: past.reservation,
             concert_id: past.concert,
             concert_schedule_id: past.schedule,
+            date: past.date,
             concert_seat_id: past.seat,
+            section: past.section,
+            row: past.row,
             seat_number: past.number,
             amount: past.amount,
             status: past.status,

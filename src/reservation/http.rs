@@ -7,12 +7,12 @@ use axum::Router;
 use axum::extract::{FromRef, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, SecondsFormat};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GiveUpError, Held, HeldMany, HoldError, Reservation, Reservations, Status};
-use crate::http::{ApiError, Described, ErrorCode, IdPath, Json, RateLimits, Success, Time};
+use crate::http::{ApiError, Date, Described, ErrorCode, IdPath, Json, RateLimits, Success, Time};
 use crate::idempotency::{Answer, Call, Claim, Idempotency, IdempotencyKey};
 use crate::ids::{self, ConcertId, ReservationId, ScheduleId, SeatId};
 use crate::money::Won;
@@ -269,6 +269,8 @@ struct ReservationView {
     reservation_id: ReservationId,
     concert_id: ConcertId,
     concert_schedule_id: ScheduleId,
+    #[schemars(with = "Date")]
+    date: NaiveDate,
     concert_seat_id: SeatId,
     /// The part of the hall.
     #[schemars(example = &"R")]
@@ -357,6 +359,7 @@ impl From<Reservation> for ReservationView {
             reservation_id: own.id,
             concert_id: own.concert,
             concert_schedule_id: own.schedule,
+            date: own.date,
             concert_seat_id: own.seat,
             section: own.section,
             row: own.row,

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use chrono::NaiveDate;
+
 use super::Reservations;
 use super::store::{self, Bought};
 use crate::ids::{ConcertId, ReservationId, ScheduleId, SeatId, UserId};
@@ -19,6 +21,8 @@ pub struct Reservation {
     pub concert: ConcertId,
     /// The evening.
     pub schedule: ScheduleId,
+    /// The venue's date.
+    pub date: NaiveDate,
     /// The seat.
     pub seat: SeatId,
     /// The part of the hall.
@@ -147,6 +151,7 @@ impl Reservations {
             id: found.reservation,
             concert: evening.concert,
             schedule,
+            date: evening.date,
             seat: seat.id,
             section: seat.section.clone(),
             row: seat.row.clone(),
@@ -159,8 +164,8 @@ impl Reservations {
 
 impl From<Bought> for Reservation {
     fn from(bought: Bought) -> Self {
-        let Bought { id, concert, schedule, seat, section, row, number, price, cancelled } = bought;
+        let Bought { id, concert, schedule, date, seat, section, row, number, price, cancelled } = bought;
         let status = if cancelled { Status::Cancelled } else { Status::Confirmed };
-        Self { id, concert, schedule, seat, section, row, number, price, status }
+        Self { id, concert, schedule, date, seat, section, row, number, price, status }
     }
 }

@@ -1,5 +1,7 @@
 //! The reservations' only SQL before the payment, and the reading of what was bought.
 
+use chrono::NaiveDate;
+
 use crate::ids::{ConcertId, ReservationId, ScheduleId, SeatId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
@@ -14,6 +16,7 @@ pub(super) struct Bought {
     pub(super) id: ReservationId,
     pub(super) concert: ConcertId,
     pub(super) schedule: ScheduleId,
+    pub(super) date: NaiveDate,
     pub(super) seat: SeatId,
     pub(super) section: String,
     pub(super) row: String,
@@ -48,7 +51,7 @@ pub(super) async fn bought(
 ) -> Result<Vec<Bought>, StoreError> {
     let read = sqlx::query!(
         "SELECT reservation.id, reservation.price, reservation.status, seat.id AS seat_id, seat.section, seat.row,
-                seat.number, schedule.id AS schedule_id, schedule.concert_id
+                seat.number, schedule.id AS schedule_id, schedule.concert_id, schedule.date
          FROM reservation
          JOIN concert_seat seat ON seat.id = reservation.concert_seat_id
          JOIN concert_schedule schedule ON schedule.id = seat.concert_schedule_id
@@ -66,6 +69,7 @@ pub(super) async fn bought(
             id: row.id.try_into().ok()?,
             concert: row.concert_id.try_into().ok()?,
             schedule: row.schedule_id.try_into().ok()?,
+            date: row.date,
             seat: row.seat_id.try_into().ok()?,
             section: row.section,
             row: row.row,

@@ -247,7 +247,8 @@ pub(super) struct Payment {
 pub(super) async fn history(postgres: &Postgres, user: UserId, page: Page) -> Result<Vec<Past>, StoreError> {
     let read = sqlx::query!(
         "SELECT payment.id, payment.reservation_id, payment.amount, payment.status, payment.paid_at, payment.refunded_at,
-                seat.id AS seat_id, seat.number, schedule.id AS schedule_id, schedule.concert_id
+                seat.id AS seat_id, seat.section, seat.row, seat.number, schedule.id AS schedule_id, schedule.concert_id,
+                schedule.date
          FROM payment_history payment
          JOIN reservation ON reservation.id = payment.reservation_id
          JOIN concert_seat seat ON seat.id = reservation.concert_seat_id
@@ -266,6 +267,9 @@ pub(super) async fn history(postgres: &Postgres, user: UserId, page: Page) -> Re
             concert: row.concert_id.try_into()?,
             schedule: row.schedule_id.try_into()?,
             seat: row.seat_id.try_into()?,
+            date: row.date,
+            section: row.section,
+            row: row.row,
             number: row.number,
             amount: Won(row.amount),
             status: row.status,

@@ -106,7 +106,8 @@ fn the_payments_newest_first_with_what_was_bought() {
             second,
             json!({
                 "paymentHistoryId": paid[1], "concertReservationId": refunded, "concertId": 1, "concertScheduleId": 1,
-                "concertSeatId": 2, "seatNumber": 2, "amount": PRICE, "status": "REFUNDED",
+                "date": app.app.concerts.today().succ_opt(), "concertSeatId": 2, "section": "R", "row": "A", "seatNumber": 2,
+                "amount": PRICE, "status": "REFUNDED",
             })
         );
         assert_eq!((&entries[0]["status"], &entries[0]["refundedAt"]), (&json!("PAID"), &Value::Null));

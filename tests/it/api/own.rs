@@ -9,10 +9,11 @@ use crate::support::{Answer, SLACK, TestApp, block_on, eventually};
 
 const OWN: &str = "/api/v1/reservations";
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "reservationId",
     "concertId",
     "concertScheduleId",
+    "date",
     "concertSeatId",
     "section",
     "row",
@@ -53,8 +54,8 @@ fn a_reservation_from_the_hold_to_the_refund() {
         assert!(expected["expiresAt"].as_str().is_some_and(|at| chrono::DateTime::parse_from_rfc3339(at).is_ok()));
         expected["expiresAt"] = Value::Null;
         let mut fields = json!({
-            "reservationId": id, "concertId": 2, "concertScheduleId": 4, "concertSeatId": 152, "section": "R",
-            "row": "A", "seatNumber": 2, "price": PRICE, "status": "HELD", "expiresAt": null
+            "reservationId": id, "concertId": 2, "concertScheduleId": 4,
+            "date": app.app.concerts.today().succ_opt(), "concertSeatId": 152, "section": "R", "row": "A", "seatNumber": 2, "price": PRICE, "status": "HELD", "expiresAt": null
         });
         assert_eq!(expected, fields);
         assert_eq!(app.get(OWN, &token).await.data()["reservations"], json!([shown.data()]));

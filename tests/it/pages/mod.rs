@@ -1,11 +1,15 @@
 //! The pages, in a real browser.
 
+mod buy;
+mod choose;
 mod console;
 mod demo;
 mod files;
 mod ground;
 mod hall;
+mod me;
 mod picture;
 mod plain;
 mod room;
+mod shop;
 mod states;

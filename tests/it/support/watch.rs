@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -51,14 +52,18 @@ impl Event {
 impl TestApp {
     /// Serves the instance on a socket too.
     pub async fn serve(&self) -> Socket {
-        let router = self.app.router(Duration::from_secs(2), 20_000);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Socket { address, serve: tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }) }
+        Socket::serving(self.app.router(Duration::from_secs(2), 20_000)).await
     }
 }
 
 impl Socket {
+    /// Serves these calls on a free port.
+    pub async fn serving(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { address, serve: tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }) }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
