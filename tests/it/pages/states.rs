@@ -85,6 +85,7 @@ fn a_pause_a_sell_out_and_a_closing_are_said() {
         browser.client.refresh().await.unwrap();
         browser.click("#enter").await;
         browser.sees("#room h2", "Everything is sold").await;
+        browser.sees("#room", "You keep your place").await;
         assert_accessible(&browser).await;
 
         hall.app.operate("POST", "/queues/night/drain", json!(null)).await.data();
