@@ -2,8 +2,8 @@
 //! anybody's. For a developer's machine only: without `ONSALE_DEMO`, which `onsale dev` sets, none of its calls are there.
 //! Owns no store: the concert that it opens is made as operators make theirs.
 
-mod http;
 mod hall;
+mod http;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
