@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,7 +9,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::routing::get;
 use criterion::{Criterion, criterion_group, criterion_main};
-use onsale::http::{Success, success_body, wrap};
+use onsale::http::{Pulse, Success, success_body, wrap};
 use onsale::money::Won;
 use onsale::seat::{Plan, Seat, render_free, render_map};
 use tower::ServiceExt;
@@ -19,7 +18,7 @@ use tower::ServiceExt;
 fn call(criterion: &mut Criterion) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else { return };
     let bare = Router::new().route("/call/{id}", get(async || Success(())));
-    let around = wrap(bare.clone(), Duration::from_secs(2), 1000, Arc::<AtomicBool>::default());
+    let around = wrap(bare.clone(), Duration::from_secs(2), 1000, Arc::<Pulse>::default());
     for (name, router) in [("call/bare", bare), ("call/around", around)] {
         let ask = || Request::get("/call/7").header("token", "x").body(Body::empty()).unwrap_or_default();
         criterion.bench_function(name, |bench| {

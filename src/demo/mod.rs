@@ -2,12 +2,12 @@
 //! anybody's. For a developer's machine only: without `ONSALE_DEMO`, which `onsale dev` sets, none of its calls are there.
 //! Owns no store: the concert that it opens is made as operators make theirs.
 
-mod http;
 mod hall;
+mod http;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
@@ -50,7 +50,7 @@ pub struct Demo {
     /// The operators' token that was made for this machine, if it may be shown.
     operator: Option<Secret>,
     /// Where the server is, once it listens.
-    base: std::sync::OnceLock<Url>,
+    base: OnceLock<Url>,
     sent: Mutex<Option<Sent>>,
 }
 
@@ -111,7 +111,7 @@ impl Demo {
         seats: Arc<Seats>,
         operator: Option<Secret>,
     ) -> Self {
-        let (base, sent) = (std::sync::OnceLock::new(), Mutex::new(None));
+        let (base, sent) = (OnceLock::new(), Mutex::new(None));
         Self { postgres, concerts, queues, seats, operator, base, sent }
     }
 
@@ -183,16 +183,16 @@ impl Demo {
 
 /// To its end; a crowd that nobody sends home goes by itself.
 async fn see_through(crowd: Arc<Crowd>, is_over: Arc<AtomicBool>) {
-    let come = crowd.come();
-    tokio::pin!(come);
-    let came = tokio::select! {
-        came = &mut come => came,
+    let visit = crowd.come();
+    tokio::pin!(visit);
+    let outcome = tokio::select! {
+        outcome = &mut visit => outcome,
         () = tokio::time::sleep(PATIENCE) => {
             crowd.go_home();
-            come.await
+            visit.await
         }
     };
-    if let Err(error) = came {
+    if let Err(error) = outcome {
         tracing::warn!(%error, "the demo's crowd did not come");
     }
     is_over.store(true, Ordering::Relaxed);

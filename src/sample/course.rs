@@ -94,10 +94,10 @@ mod tests {
         assert_eq!((all.len(), all[0].at, all[599].at), (600, 400_000, 999_000));
         assert_eq!((all[0].waiting, all[0].sold), (Some(11), Some(6)));
         let new = course.after(997_000, Some(QueueId(2)));
-        assert_eq!(new.iter().map(|moment| (moment.at, moment.waiting)).collect::<Vec<_>>(), [
-            (998_000, Some(6)),
-            (999_000, Some(6))
-        ]);
+        assert_eq!(
+            new.iter().map(|moment| (moment.at, moment.waiting)).collect::<Vec<_>>(),
+            [(998_000, Some(6)), (999_000, Some(6))]
+        );
         assert_eq!(course.after(999_000, None), []);
         // A process that was stopped for a while.
         course.add(5_000_000, Vec::new(), 0);

@@ -107,11 +107,15 @@ fn of_figures() -> Vec<Described> {
             .query::<Asked>()
             .gives::<FiguresView>()
             .fails(&[ErrorCode::ConcertNotFound]),
-        Described::get("/admin/v1/figures/course", "course", "How it went, second by second, over the last ten minutes.")
-            .saying("As the instance that answers saw it. Ask again each second for what came after the last moment.")
-            .query::<CourseAsked>()
-            .gives::<CourseView>()
-            .fails(&[ErrorCode::NotFound]),
+        Described::get(
+            "/admin/v1/figures/course",
+            "course",
+            "How it went, second by second, over the last ten minutes.",
+        )
+        .saying("As the instance that answers saw it. Ask again each second for what came after the last moment.")
+        .query::<CourseAsked>()
+        .gives::<CourseView>()
+        .fails(&[ErrorCode::NotFound]),
         Described::get("/admin/v1/audit", "log", "Every act, newest first.").query::<Part>().gives::<LogView>(),
     ]
 }

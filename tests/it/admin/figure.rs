@@ -62,7 +62,8 @@ fn the_course_has_each_moment_once_and_says_what_was_failed() {
         app.app.note().await;
 
         let whole = course("").await;
-        let figures = |moment: &Value| ["waiting", "active", "admitted", "sold", "failures"].map(|of| moment[of].as_u64());
+        let figures =
+            |moment: &Value| ["waiting", "active", "admitted", "sold", "failures"].map(|of| moment[of].as_u64());
         let moments = whole["moments"].as_array().unwrap();
         assert_eq!(moments.len(), 2, "{whole}");
         assert_eq!(figures(&moments[0]), [Some(0), Some(0), Some(0), Some(0), Some(0)]);

@@ -6,9 +6,8 @@ use crate::admin::OPERATED;
 use crate::support::{Browser, Look, PHONE, TestApp, block_on};
 
 /// Whoever waits stays, is let in slowly, and finds seats enough.
-const CROWDED: [&str; 8] = [
-    "--admit-per-second", "1", "--max-active", "10000", "--stock-factor", "0", "--waiting-ttl-seconds", "86400",
-];
+const CROWDED: [&str; 8] =
+    ["--admit-per-second", "1", "--max-active", "10000", "--stock-factor", "0", "--waiting-ttl-seconds", "86400"];
 
 const DESK: Look = Look { width: 1440, height: 900, ..PHONE };
 
@@ -107,7 +106,9 @@ fn a_queue_is_paused_and_resumed_and_drained_and_the_log_says_so() {
         browser.click("#drain").await;
         browser.click("dialog [value=yes]").await;
         browser.sees("#state", "draining").await;
-        app.call("POST", "/api/v1/queues/token", &[("userId", "2")], Value::Null).await.assert_error(503, "UNAVAILABLE");
+        app.call("POST", "/api/v1/queues/token", &[("userId", "2")], Value::Null)
+            .await
+            .assert_error(503, "UNAVAILABLE");
 
         browser.click(".rooms [href='#log']").await;
         browser.find("[data-action=DRAIN_QUEUE]").await;
@@ -176,7 +177,10 @@ fn no_figure_is_old_without_saying_so() {
              document.querySelector('.figures').classList.contains('stale')];
              return old === grey && old === age > 2000"
         );
-        let fresh = async || browser.run(&format!("return !{is_old} && document.querySelector('.age').dataset.millis !== ''")).await == true;
+        let fresh = async || {
+            browser.run(&format!("return !{is_old} && document.querySelector('.age').dataset.millis !== ''")).await
+                == true
+        };
         browser.until("the figures are fresh", fresh).await;
         browser.cut_off(true).await;
         browser.sees(".age.bad", "Old: nothing new for").await;

@@ -69,8 +69,8 @@ fn a_crowd_has_bounds_and_goes_where_there_is_something_to_sell() {
         }
         send(json!({ "concertId": 99, "fans": 1, "perSecond": 1 })).await.assert_error(404, "CONCERT_NOT_FOUND");
         assert_eq!(app.call("DELETE", "/demo/crowd", &[], Value::Null).await.data(), &Value::Null);
-        let sent = send(json!({ "concertId": 1, "fans": 3, "perSecond": 500 })).await.data().clone();
-        assert_eq!((&sent["concertId"], &sent["fans"], &sent["isThere"]), (&json!(1), &json!(3), &json!(true)));
+        let there = send(json!({ "concertId": 1, "fans": 3, "perSecond": 500 })).await.data().clone();
+        assert_eq!((&there["concertId"], &there["fans"], &there["isThere"]), (&json!(1), &json!(3), &json!(true)));
         let home = app.call("DELETE", "/demo/crowd", &[], Value::Null).await;
         assert_eq!(home.data()["isThere"], false);
     });

@@ -17,7 +17,7 @@ const LARGEST: usize = 150_000;
 const DESK: Look = Look { width: 1100, height: 860, ..PHONE };
 
 async fn take(browser: &Browser, name: &str) {
-    let picture = browser.picture().await;
+    let picture = browser.client.screenshot().await.unwrap();
     assert!(picture.len() <= LARGEST, "{name} has {} bytes", picture.len());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
     std::fs::create_dir_all(&folder).unwrap();
