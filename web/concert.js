@@ -189,7 +189,7 @@ const counting = (key) => [
 ];
 
 const standing = () => [
-  el('p', { class: 'soft' }, t('place.label')),
+  el('h2', { class: 'label' }, t('place.label')),
   el('p', { class: 'figure', data: { part: 'place' } }),
   el('p', { class: 'large', data: { part: 'ahead' } }),
 ];

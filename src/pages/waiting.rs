@@ -1,8 +1,6 @@
 //! The waiting room without scripts: a form that takes a place, a cookie that keeps its token, a page that asks again by
 //! itself. Scripts, where they run, put their own view in its place.
 
-use std::fmt::Write;
-
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use http::header::HeaderMap;
@@ -37,6 +35,11 @@ pub(super) fn kept(queues: &Queues, queue: &Queue, headers: &HeaderMap) -> Optio
 }
 
 impl Room {
+    fn new(again: Option<u64>, has_entered: bool, parts: &[String]) -> Self {
+        let html = format!("<div class=\"card\">{}</div>", parts.concat());
+        Self { html, again, has_entered }
+    }
+
     /// The room of a queue as this browser is to see it.
     pub(super) async fn seen(queues: &Queues, queue: &Queue, concert: ConcertId, asked: &Asked) -> Self {
         let (language, zone) = (asked.language, asked.pages.time_zone);
@@ -79,15 +82,6 @@ impl Says<'_> {
         )
     }
 
-    fn room(&self, again: Option<u64>, has_entered: bool, parts: &[String]) -> Room {
-        let mut html = String::from("<div class=\"card\">");
-        for part in parts {
-            let _ = write!(html, "{part}");
-        }
-        html.push_str("</div>");
-        Room { html, again, has_entered }
-    }
-
     fn title(&self, name: &str) -> String {
         format!("<h2>{}</h2>", self.text(name))
     }
@@ -99,26 +93,26 @@ impl Says<'_> {
     /// Before one has a place.
     fn without_place(&self) -> Room {
         if self.queue.settings.draining {
-            return self.room(None, false, &[self.title("closing.title"), self.line("closing.text")]);
+            return Room::new(None, false, &[self.title("closing.title"), self.line("closing.text")]);
         }
         let Some(at) = self.opens_at() else {
             if self.sold_out {
                 let parts = [self.title("soldout.title"), self.line("soldout.queue"), self.form("enter")];
-                return self.room(None, false, &parts);
+                return Room::new(None, false, &parts);
             }
-            return self.room(None, false, &[self.title("none.title"), self.line("none.text"), self.form("enter")]);
+            return Room::new(None, false, &[self.title("none.title"), self.line("none.text"), self.form("enter")]);
         };
         let at = self.text("opens.at").replace("{at}", &self.time(at));
         let parts =
             [self.title("opens.title"), format!("<p>{at}</p>"), self.line("opens.fair"), self.form("enter.early")];
-        self.room(None, false, &parts)
+        Room::new(None, false, &parts)
     }
 
     fn failed(&self, error: &ApiError) -> Room {
         if error.code().retry_after().is_none() {
             return self.without_place();
         }
-        self.room(Some(5), true, &[self.line("room.offline"), self.line("plain.refreshes")])
+        Room::new(Some(5), true, &[self.line("room.offline"), self.line("plain.refreshes")])
     }
 
     /// A place, whatever has become of it.
@@ -130,11 +124,11 @@ impl Says<'_> {
                 let until = until.unwrap_or_default();
                 let until = self.text("active.until").replace("{at}", &until);
                 let parts = [self.title("active.title"), format!("<p>{until}</p>"), self.line("plain.choose")];
-                self.room(Some(30), true, &parts)
+                Room::new(Some(30), true, &parts)
             }
-            "EXPIRED" => self.room(None, false, &[self.title("lapsed.title"), self.form("enter.again")]),
-            "COMPLETED" => self.room(None, false, &[self.title("completed.title"), self.form("enter.more")]),
-            "SOLD_OUT" => self.room(Some(30), true, &[self.title("soldout.title"), self.line("soldout.text")]),
+            "EXPIRED" => Room::new(None, false, &[self.title("lapsed.title"), self.form("enter.again")]),
+            "COMPLETED" => Room::new(None, false, &[self.title("completed.title"), self.form("enter.more")]),
+            "SOLD_OUT" => Room::new(Some(30), true, &[self.title("soldout.title"), self.line("soldout.text")]),
             _ => self.waiting(view, again),
         }
     }
@@ -148,7 +142,7 @@ impl Says<'_> {
                 self.line("opens.fair"),
                 self.line("plain.refreshes"),
             ];
-            return self.room(again, true, &parts);
+            return Room::new(again, true, &parts);
         }
         let ahead = match view.ahead {
             0 => self.text("room.first"),
@@ -169,7 +163,7 @@ impl Says<'_> {
             self.line("plain.refreshes"),
             self.line("plain.choose"),
         ];
-        self.room(again, true, &parts)
+        Room::new(again, true, &parts)
     }
 
     /// So many seconds, in the unit that people would say them in.

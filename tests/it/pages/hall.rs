@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use crate::admin::OPERATED;
 use crate::support::{Browser, Look, Socket, TestApp};
 
+/// Browsers leave a small machine little time for anything else.
+const PATIENT: [&str; 6] =
+    ["--postgres-timeout-ms", "20000", "--redis-timeout-ms", "20000", "--request-timeout-ms", "20000"];
+
 /// A shop with one more concert.
 pub struct Hall {
     pub app: TestApp,
@@ -25,7 +29,7 @@ impl Hall {
 
     /// Likewise, with so many seats in each of two rows.
     pub async fn with_seats(mut settings: Value, seats: u32) -> Self {
-        let app = TestApp::with(&[&OPERATED[..], &["--demo"]].concat()).await;
+        let app = TestApp::with(&[&OPERATED[..], &PATIENT, &["--demo"]].concat()).await;
         settings["name"] = json!("night");
         app.operate("POST", "/queues", settings).await.data();
         let plan = json!([{ "section": "R", "price": 50_000, "rows": ["A", "B"], "seatsPerRow": seats }]);

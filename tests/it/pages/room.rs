@@ -1,5 +1,6 @@
 //! The waiting room, as somebody sees it who waits: the place, and that nothing loses it.
 
+use fantoccini::key::Key;
 use serde_json::json;
 
 use super::hall::Hall;
@@ -70,6 +71,32 @@ fn a_lost_connection_is_said_and_the_place_stays_on_the_page() {
         for complaint in browser.complaints().await {
             assert!(complaint.contains("ERR_INTERNET_DISCONNECTED"), "{complaint}");
         }
+        browser.close().await;
+    });
+}
+
+#[test]
+fn a_place_is_taken_and_given_up_by_keyboard() {
+    block_on(async {
+        let (hall, _) = crowded().await;
+        let browser = hall.browser(PHONE).await;
+        browser.find("#room button[type=button]").await;
+        let on =
+            async |css: &str| browser.run(&format!("return document.activeElement.matches('{css}')")).await == true;
+        for css in ["#enter", "#room .quiet"] {
+            for _ in 0..12 {
+                if on(css).await {
+                    break;
+                }
+                browser.press(&Key::Tab.to_string()).await;
+            }
+            assert!(on(css).await, "{css} is not reached");
+            browser.press(&Key::Enter.to_string()).await;
+            if css == "#enter" {
+                browser.sees(PLACE, "6").await;
+            }
+        }
+        browser.sees("#room h2", "Tickets are on sale").await;
         browser.close().await;
     });
 }

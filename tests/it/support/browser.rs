@@ -19,6 +19,10 @@ use super::{ONSALE, Socket, eventually, python};
 /// How long anything in a page may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What axe-core found, as text: `[]` if nothing.
+const RUN_AXE: &str = "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => JSON.stringify(
+    violations.map(({ id, help, nodes }) => [id, help, nodes.map(({ html, failureSummary }) => [html, failureSummary])])))";
+
 /// How a visitor looks at pages.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
@@ -217,7 +221,7 @@ impl Browser {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
-    /// Every rule of axe-core on the page as it is now, but for rules that are about whole sites.
+    /// axe-core has nothing to say of the page as it is now: WCAG at levels A and AA, and its best practices.
     #[track_caller]
     pub fn assert_accessible(&self) -> impl Future<Output = ()> {
         let asker = std::panic::Location::caller();
@@ -225,15 +229,11 @@ impl Browser {
             let axe = std::fs::read_to_string(python().await.axe()).unwrap();
             // Past the page's policy, which would not let it in.
             self.tell("Runtime.evaluate", json!({"expression": axe, "silent": true})).await;
-            let asked = self.tell(
-                "Runtime.evaluate",
-                json!({
-                    "expression": "axe.run(document, {resultTypes: ['violations']}).then((found) => JSON.stringify(found.violations.map(({id, help, nodes}) => [id, help, nodes.map(({html, failureSummary}) => [html, failureSummary])])))",
-                    "awaitPromise": true,
-                    "returnByValue": true,
-                }),
-            );
-            let found = asked.await["result"]["value"].as_str().unwrap_or("axe did not answer").to_owned();
+            let run = json!({"expression": RUN_AXE, "awaitPromise": true, "returnByValue": true});
+            let found = self.tell("Runtime.evaluate", run).await["result"]["value"]
+                .as_str()
+                .unwrap_or("axe did not answer")
+                .to_owned();
             assert_eq!(found, "[]", "{asker}");
         }
     }
@@ -243,11 +243,6 @@ impl Browser {
         let log = self.post("se/log", &json!({"type": "browser"})).await;
         let is_bad = |line: &&Value| line["level"] == "SEVERE" || line["level"] == "WARNING";
         log.as_array().unwrap().iter().filter(is_bad).map(|line| line["message"].as_str().unwrap().to_owned()).collect()
-    }
-
-    /// A picture of what is seen, as PNG.
-    pub async fn picture(&self) -> Vec<u8> {
-        self.client.screenshot().await.unwrap()
     }
 
     /// Closes it; nothing must have gone wrong in a page.
