@@ -11,7 +11,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 // From so many pixels a seat on, its number is drawn, of so many seats at the most.
 const READABLE = 22;
-const MOST_NUMBERS = 500;
+const MOST_NUMBERS = 800;
 
 // A finger needs so many pixels.
 const FINGER = 16;
@@ -233,7 +233,8 @@ export class SeatMap {
     const isSeen = (seat) => seat.x > x - STEP && seat.x < x + w + STEP && seat.y > y - STEP && seat.y < y + h + STEP;
     const isBare = (seat) => seat.status === 'FREE' && !this.#mine.has(seat);
     const seen = STEP * this.#scale() < READABLE ? [] : this.#hall.seats.filter((seat) => isSeen(seat) && isBare(seat));
-    this.numbers.replaceChildren(...seen.slice(0, MOST_NUMBERS).map((seat) =>
+    // All of them or none.
+    this.numbers.replaceChildren(...(seen.length > MOST_NUMBERS ? [] : seen).map((seat) =>
       make('text', { x: seat.x.toFixed(1), y: (seat.y + 3.5).toFixed(1) }, seat.number)));
   }
 
