@@ -169,7 +169,7 @@ fn without_an_instance_the_answer_is_in_the_envelope_and_no_token_is_logged() {
             }
             is_in
         };
-        eventually("a visitor gets in", Duration::from_secs(5), entered).await;
+        eventually("a visitor gets in", Duration::from_secs(30), entered).await;
         // One that does not answer in time.
         shop.instances[1].signal(Signal::SIGSTOP);
         let silent = shop.visitors("GET", "/livez").send().await.unwrap();
@@ -191,7 +191,7 @@ fn without_an_instance_the_answer_is_in_the_envelope_and_no_token_is_logged() {
 
         shop.instances[0].start_again().await;
         let back = async || shop.visitors("GET", "/readyz").send().await.unwrap().status() == 200;
-        eventually("it is used again", Duration::from_secs(10), back).await;
+        eventually("it is used again", Duration::from_mins(1), back).await;
     });
 }
 
