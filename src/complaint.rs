@@ -26,8 +26,13 @@ pub(crate) fn complaint(error: &clap::Error) -> String {
     });
     let variable = known.and_then(|arg| arg.get_env()).and_then(|name| name.to_str()).map(str::to_owned);
     let name = variable.map_or_else(|| shown.to_owned(), |variable| format!("{variable} ({shown})"));
+    let values = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) if !values.is_empty() => Some(format!("takes {}", values.join(", "))),
+        _ => None,
+    };
     let takes = std::error::Error::source(error)
         .map(ToString::to_string)
+        .or(values)
         .or_else(|| known.and_then(|arg| arg.get_help()).map(|help| format!("takes {help}")));
     let takes = takes.unwrap_or_else(|| "has a bad value".to_owned());
     match error.kind() {

@@ -70,7 +70,7 @@ function which() {
     case 'COMPLETED':
       return 'completed';
     default:
-      return state?.draining ? 'closing' : opensIn() > 0 ? 'before' : state?.soldOut ? 'nothing' : 'none';
+      return state?.draining ? 'closing' : opensIn() > 0 ? 'before' : state?.soldOut ? 'nothing' : state?.paused ? 'halted' : 'none';
   }
 }
 
@@ -196,6 +196,7 @@ const standing = () => [
 
 const views = {
   none: () => [card(title('none.title'), soft('none.text'), el('p', {}, enterButton()))],
+  halted: () => [card(title('paused.title'), el('p', { class: 'note warn' }, t('halted.text')), el('p', {}, enterButton()))],
   nothing: () => [card(title('soldout.title'), text('soldout.queue'), el('p', {}, enterButton()))],
   before: () => [card(...counting('opens.fair'), el('p', {}, enterButton('enter.early')), proof())],
   early: () => [

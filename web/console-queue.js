@@ -168,9 +168,10 @@ export function settings(operator, changed) {
     if (another && queue) said.hidden = true;
     queue = next;
     title.textContent = t('queue.title', { name: queue.name });
-    const { paused, draining } = queue.settings;
-    state.textContent = [paused && t('queue.paused'), draining && t('queue.draining')].filter(Boolean).join(', ') || t('queue.open');
-    state.classList.toggle('warn', paused || draining);
+    const { paused, draining, opensAt } = queue.settings;
+    const before = opensAt && Date.parse(opensAt) > Date.now();
+    state.textContent = [paused && t('queue.paused'), draining && t('queue.draining')].filter(Boolean).join(', ') || t(before ? 'queue.before' : 'queue.open');
+    state.classList.toggle('warn', Boolean(paused || draining || before));
     pause.hidden = paused;
     drain.hidden = draining;
     resume.hidden = !paused && !draining;

@@ -29,20 +29,27 @@ const days = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeZone: 'U
 export const date = (value) => days.format(new Date(`${value}T00:00:00Z`));
 
 const clock = new Intl.DateTimeFormat(language, { timeStyle: 'short' });
-const moment = new Intl.DateTimeFormat(language, { dateStyle: 'long', timeStyle: 'short' });
+const moment = new Intl.DateTimeFormat(language, {
+  year: 'numeric', month: 'long', day: 'numeric', hour: 'numeric', minute: '2-digit', timeZoneName: 'short',
+});
 export const time = (value) => clock.format(new Date(value));
 export const dateTime = (value) => moment.format(new Date(value));
 
-// So many seconds as a clock shows them: 4:05, 1:00:00.
+// So many seconds as a clock shows them, 4:05 or 1:00:00; in words where that is days.
 export function timer(seconds) {
+  if (seconds >= DAYS) return duration(seconds);
   const two = (part) => String(part).padStart(2, '0');
   const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, Math.floor(seconds) % 60];
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
 }
 
-// So many seconds in words: "40 seconds", "3 minutes", "2 hours".
+// From here on a number of days says more than one of hours.
+const DAYS = 48 * 3600;
+
+// So many seconds in words: "40 seconds", "3 minutes", "2 hours", "5 days".
 export function duration(seconds) {
-  const [unit, size] = seconds < 90 ? ['second', 1] : seconds < 5400 ? ['minute', 60] : ['hour', 3600];
-  const count = Math.round(seconds / size);
+  const sizes = { second: 1, minute: 60, hour: 3600, day: 86400 };
+  const unit = seconds < 90 ? 'second' : seconds < 5400 ? 'minute' : seconds < DAYS ? 'hour' : 'day';
+  const count = Math.round(seconds / sizes[unit]);
   return new Intl.NumberFormat(language, { style: 'unit', unit, unitDisplay: 'long' }).format(count);
 }

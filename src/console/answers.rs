@@ -1,5 +1,6 @@
 //! What the operators' calls answer, as far as it is shown to people.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -128,12 +129,18 @@ pub(super) struct Entry {
 }
 
 impl Settings {
+    fn is_before_its_opening(&self) -> bool {
+        let opens_at = self.opens_at.as_deref().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+        opens_at.is_some_and(|time| time > Utc::now())
+    }
+
     /// In one word, whom it lets in.
     pub(super) fn state(&self) -> &'static str {
         match (self.paused, self.draining) {
             (true, true) => "paused, draining",
             (true, false) => "paused",
             (false, true) => "draining",
+            (false, false) if self.is_before_its_opening() => "not open yet",
             (false, false) => "open",
         }
     }

@@ -105,7 +105,7 @@ pub(super) fn figures(queues: &[NamedFigures], figures: &Figures) -> String {
         of_schedules.row([schedule.concert_schedule_id.to_string(), schedule.date.clone(), free, held, sold]);
     }
     let [holds, payments, won] = [figures.totals.holds_live, figures.totals.payments, figures.totals.won].map(grouped);
-    format!("{of_queues}\n{of_schedules}\n{holds} held, {payments} payments, {won} won\n")
+    format!("{of_queues}\n{of_schedules}\nthe whole shop: {holds} held, {payments} payments, {won} won\n")
 }
 
 pub(super) fn log(log: &Log) -> Table<5> {

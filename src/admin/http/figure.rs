@@ -51,7 +51,7 @@ pub(super) struct FiguresView {
     /// How many schedules there are on all pages.
     #[schemars(example = 30)]
     total: usize,
-    /// Of all time.
+    /// Of the whole shop and of all time, whichever concert was asked for.
     totals: TotalsView,
 }
 

@@ -119,7 +119,7 @@ fn a_place_that_has_lapsed_can_be_taken_again() {
         let visitor = browser.run("return localStorage.getItem('onsale.visitor')").await;
         hall.app.charge(visitor.as_str().unwrap().parse().unwrap(), 50_000).await.data();
         hall.app.pay(token, held[0].1).await.payment();
-        browser.sees("#room h2", "예매가 끝났습니다").await;
+        browser.sees("#room h2", "예매가 완료되었습니다").await;
         assert_accessible(&browser).await;
         browser.close().await;
     });
