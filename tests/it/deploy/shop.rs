@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -120,6 +120,16 @@ pub struct Instance {
 
 impl Instance {
     async fn start(name: &str, database: &str, redis: &ComposeRedis) -> Self {
+        for _ in 0..5 {
+            if let Some(instance) = Self::on_free_ports(name, database, redis).await {
+                return instance;
+            }
+        }
+        panic!("no port stays free");
+    }
+
+    /// None if it has ended, since somebody else took one of its ports just before it did.
+    async fn on_free_ports(name: &str, database: &str, redis: &ComposeRedis) -> Option<Self> {
         let mut environment = Compose::read().environment(name);
         let (port, metrics) = (free_port(), free_port());
         let mut here = |name: &str, from: &str, to: String| {
@@ -135,9 +145,16 @@ impl Instance {
         environment.insert("ONSALE_POSTGRES_CONNECTIONS".to_owned(), "4".to_owned());
         environment.insert("ONSALE_POSTGRES_TIMEOUT_MS".to_owned(), "20000".to_owned());
         let server = Self::spawn(&environment);
-        let instance = Self { environment, address: format!("127.0.0.1:{port}"), server };
-        instance.until_ready().await;
-        instance
+        let mut instance = Self { environment, address: format!("127.0.0.1:{port}"), server };
+        let begun = Instant::now();
+        while instance.run(&["health"]).await.0 != Some(0) {
+            if instance.server.try_wait().unwrap().is_some() {
+                return None;
+            }
+            assert!(begun.elapsed() < START, "the instance is not ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Some(instance)
     }
 
     fn spawn(environment: &BTreeMap<String, String>) -> Child {

@@ -19,7 +19,8 @@ const PAGES: [&str; 4] = ["/", "/me", "/console", "/demo"];
 pub fn as_described(method: &str, path: &str, answer: &Answer) -> Result<(), String> {
     let status = answer.status.as_u16();
     // Pages are for people; they are no API.
-    if ["/assets/", "/concerts/", "/demo/"].iter().any(|room| path.starts_with(room)) || PAGES.contains(&path) {
+    let page = path.split('?').next().unwrap_or_default();
+    if ["/assets/", "/concerts/", "/demo/"].iter().any(|room| page.starts_with(room)) || PAGES.contains(&page) {
         return Ok(());
     }
     let Some(calls) = calls_at(path) else {
