@@ -77,7 +77,7 @@ fn a_pause_a_sell_out_and_a_closing_are_said() {
         browser.sees("#room h2", "Entry is paused").await;
         assert_accessible(&browser).await;
         browser.click("button.quiet:not(#corner *)").await;
-        browser.sees("#room h2", "Tickets are on sale").await;
+        browser.sees("#room", "You can take a place already").await;
         assert_accessible(&browser).await;
 
         hall.set(json!({"paused": false})).await;

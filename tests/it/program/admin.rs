@@ -71,7 +71,7 @@ fn queues_are_made_set_stopped_and_shown() {
         let desk = Desk::open().await;
         let opens = "opensAt=2198-11-24T20:00:00+09:00";
         let made = desk.says(&["queue", "create", "big", "maxActive=5000", "stockFactor=1.5", opens]).await;
-        assert!(made.starts_with("big (open): "), "{made}");
+        assert!(made.starts_with("big (not open yet): "), "{made}");
         assert_eq!(words(&made, "maxActive"), ["maxActive", "5000", "the", "queue"]);
         assert_eq!(words(&made, "stockFactor"), ["stockFactor", "1.5", "the", "queue"]);
         assert_eq!(words(&made, "opensAt"), ["opensAt", "2198-11-24T11:00:00.000Z", "the", "queue"]);
