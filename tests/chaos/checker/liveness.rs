@@ -38,8 +38,10 @@ pub async fn instances_are_ready(cluster: &Cluster, history: &std::sync::Arc<His
 /// Whether a ticket can be bought through each of them.
 pub async fn everyone_can_buy(crowd: &Crowd, history: &History, instances: u8) {
     for instance in 0..usize::from(instances) {
+        let before = history.records().journal.len();
         if !crowd.buy_through(instance).await {
-            let detail = format!("not through instance {}", instance + 1);
+            let came_to = history.records().journal[before..].join("; ");
+            let detail = format!("not through instance {}: {came_to}", instance + 1);
             history.breach("a ticket can be bought once the faults are over", detail);
         }
     }

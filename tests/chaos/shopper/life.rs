@@ -17,6 +17,9 @@ use crate::programme::{HOLD_TTL, Programme, SEATS};
 const QUEUEING: Duration = Duration::from_secs(20);
 /// How many of the first free seats everybody wants.
 const HOT: usize = 8;
+/// How often, and how soon again, one looks for a seat when nothing is wrong any more.
+const LOOKS: u32 = 5;
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl Shopper {
     /// From the door to the door. None where it ended early.
@@ -54,9 +57,21 @@ impl Shopper {
         self.enter().await?;
         self.wait_for_turn().await?;
         self.charge(100_000).await;
-        let seat = *self.free_seats(self.shop.programme.reserve()).await?.last()?;
-        let mine = self.hold(seat).await??;
+        let mine = self.hold_the_last().await?;
         self.pay_plainly(&mine).await
+    }
+
+    /// The list of seats may be a moment old, and the last one just sold through another instance: whoever is told so looks
+    /// again, a few times.
+    async fn hold_the_last(&mut self) -> Option<Mine> {
+        for _ in 0..LOOKS {
+            let seat = *self.free_seats(self.shop.programme.reserve()).await?.last()?;
+            if let Some(mine) = self.hold(seat).await? {
+                return Some(mine);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        None
     }
 
     async fn enter(&mut self) -> Option<()> {
