@@ -1,12 +1,10 @@
 //! What is wrong with the arguments, in one line that names the variable and what it takes.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, CommandFactory};
-
-use crate::settings::Cli;
+use clap::{Arg, Command};
 
 /// One line: the variable and the option, and what they take.
-pub(crate) fn complaint(error: &clap::Error) -> String {
+pub(crate) fn complaint(error: &clap::Error, command: &Command) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
@@ -18,9 +16,8 @@ pub(crate) fn complaint(error: &clap::Error) -> String {
         return rendered.lines().next().unwrap_or_default().to_owned();
     };
     let shown = option.split_whitespace().next().unwrap_or_default();
-    let command = Cli::command();
     // Options by their names, what has none as the help shows it.
-    let known = find(&command, &|arg| match shown.strip_prefix("--") {
+    let known = find(command, &|arg| match shown.strip_prefix("--") {
         Some(long) => arg.get_long() == Some(long),
         None => arg.is_positional() && option.trim_end_matches("...") == arg.to_string().trim_end_matches("..."),
     });

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::settings::{address, whole};
+use crate::argument::{address, whole};
 
 /// What `onsale health` takes.
 #[derive(Debug, Clone, Args)]

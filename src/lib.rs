@@ -13,6 +13,7 @@
 
 pub mod admin;
 pub mod app;
+mod argument;
 pub mod audit;
 pub mod batch;
 pub mod burst;
@@ -40,6 +41,7 @@ pub mod redis;
 pub mod reservation;
 pub mod sample;
 pub mod seat;
+pub mod secret;
 pub mod serve;
 pub mod settings;
 pub mod shelf;

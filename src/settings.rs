@@ -2,18 +2,16 @@
 //! range. What is wrong stops the start with one line that names the variable and what it takes.
 
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use chrono_tz::Tz;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::admin::{OperatorKeys, operator_keys};
+use crate::argument::{address, whole};
 use crate::burst::BurstSettings;
 use crate::complaint::complaint;
 use crate::connection::ConnectionSettings;
@@ -26,6 +24,7 @@ use crate::identity::IdentitySettings;
 use crate::postgres::PostgresSettings;
 use crate::queue::QueueSettings;
 use crate::redis::RedisSettings;
+use crate::secret::{Secret, bearer, secret};
 use crate::telemetry::TraceSettings;
 
 /// At two milliseconds a statement, a few connections answer as many well within a time-out; of many more the last would
@@ -268,30 +267,6 @@ pub struct ServiceSettings {
     pub shutdown_timeout_seconds: u32,
 }
 
-/// Bytes that are never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
-
-impl Secret {
-    /// From bytes, 32 or more of them.
-    #[must_use]
-    pub fn new(bytes: Vec<u8>) -> Option<Self> {
-        (bytes.len() >= 32).then_some(Self(bytes))
-    }
-
-    /// The bytes themselves.
-    #[must_use]
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 impl std::fmt::Debug for StoreSettings {
     /// Without the addresses, which carry passwords.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -360,25 +335,14 @@ impl Cli {
         Self::try_parse().map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => (error.render().to_string(), 0),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => (error.render().to_string(), 2),
-            _ => (complaint(&error), 2),
+            _ => (complaint(&error, &Self::command()), 2),
         })
-    }
-}
-
-pub(crate) fn whole(range: RangeInclusive<u32>) -> impl Fn(&str) -> Result<u32, String> + Clone {
-    move |text| {
-        let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("takes a whole number from {} to {}, not {text:?}", range.start(), range.end()))
     }
 }
 
 fn stock_factor(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number| (0.0..=1000.0).contains(number));
     number.ok_or_else(|| format!("takes a number from 0 to 1000, not {text:?}"))
-}
-
-pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("takes an address with a port, such as 127.0.0.1:8080, not {text:?}"))
 }
 
 fn time_zone(text: &str) -> Result<Tz, String> {
@@ -408,31 +372,14 @@ fn audience(text: &str) -> Result<String, String> {
     }
 }
 
-/// Hex where it can be hex, else base64 in either alphabet, padded or not. What was given is never repeated.
-pub(crate) fn secret(text: &str) -> Result<Secret, String> {
-    let hex = hex::decode(text).ok();
-    let base64 =
-        || [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].iter().find_map(|kind| kind.decode(text).ok());
-    hex.or_else(base64)
-        .and_then(Secret::new)
-        .ok_or_else(|| "takes 32 bytes or more, as hex or base64, such as `openssl rand -hex 32` prints".to_owned())
-}
-
-/// A secret that is shown as the text it was given as.
-pub(crate) fn bearer(text: &str) -> Result<Secret, String> {
-    secret(text).map(|_| Secret(text.as_bytes().to_vec()))
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn complaint_about(args: &[&str]) -> String {
         match Cli::try_parse_from(args) {
             Ok(_) => String::new(),
-            Err(error) => complaint(&error),
+            Err(error) => complaint(&error, &Cli::command()),
         }
     }
 
@@ -472,15 +419,5 @@ mod tests {
             assert!(complaint.contains(variable) && complaint.contains(takes), "{complaint}");
             assert_eq!(complaint.lines().count(), 1, "{complaint}");
         }
-    }
-
-    #[test]
-    fn a_secret_is_read_in_either_notation_and_never_shown() {
-        let bytes: Vec<u8> = (200..240).collect();
-        for text in [hex::encode(&bytes), STANDARD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
-            assert_eq!(secret(&text), Ok(Secret(bytes.clone())), "{text}");
-        }
-        assert!(secret(&hex::encode([1; 31])).is_err_and(|complaint| !complaint.contains("0101")));
-        assert_eq!(format!("{:?}", Secret(bytes)), "Secret(…)");
     }
 }

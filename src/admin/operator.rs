@@ -12,7 +12,7 @@ use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 
 use crate::http::{ApiError, ErrorCode};
-use crate::settings::{Secret, bearer};
+use crate::secret::{Secret, bearer};
 
 /// What the key of `ONSALE_ADMIN_TOKEN` is called.
 const UNNAMED: &str = "admin";

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use reqwest::Url;
 
+use crate::argument::whole;
 use crate::ids::{ConcertId, GREATEST, NotAnId, ScheduleId, UserId};
-use crate::settings::whole;
 
 /// The most visitors, and so how far apart the first users of two bursts must be.
 const MOST_USERS: u32 = 1_000_000;

@@ -28,9 +28,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use crate::argument::whole;
 use crate::http::RateLimits;
 use crate::limit::Visitor;
-use crate::settings::whole;
 use activity::{Activity, Watched};
 
 /// The largest head of a request, its line and all its headers, in bytes; more is answered 431, as are over 100 headers.

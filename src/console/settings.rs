@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 use reqwest::Url;
 use serde_json::Value;
 
+use crate::argument::whole;
 use crate::ids::{ConcertId, ScheduleId};
 use crate::queue::is_name;
-use crate::settings::{Secret, bearer, whole};
+use crate::secret::{Secret, bearer};
 
 const ADMIN_EXAMPLES: &str = "\
 Examples:

@@ -21,7 +21,7 @@ use crate::ids::{ConcertId, ScheduleId};
 use crate::postgres::Postgres;
 use crate::queue::{self, Queues};
 use crate::seat::Seats;
-use crate::settings::Secret;
+use crate::secret::Secret;
 use crate::store_error::StoreError;
 
 /// The largest crowd: what one machine plays beside the server, the stores and a browser.

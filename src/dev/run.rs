@@ -12,8 +12,9 @@ use super::told::Told;
 use super::{DevError, Durability, Home, Install, Programs, Servers};
 use crate::concert;
 use crate::postgres::{self, Postgres};
+use crate::secret::Secret;
 use crate::serve::{ServeError, Server, asked_to_stop};
-use crate::settings::{DevSettings, Secret, ServeSettings, ServiceSettings, StoreSettings};
+use crate::settings::{DevSettings, ServeSettings, ServiceSettings, StoreSettings};
 use crate::store_error::StoreError;
 
 /// Where the key that authenticates tokens is kept, and the operators' token.

@@ -8,10 +8,10 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 use super::{ApiError, ErrorCode};
+use crate::argument::whole;
 use crate::ids::UserId;
 use crate::limit::{Address, Limit, Proxies, Rate, Visitor};
 use crate::redis::Redis;
-use crate::settings::whole;
 use crate::store_error::StoreError;
 
 static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

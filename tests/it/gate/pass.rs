@@ -27,7 +27,7 @@ async fn with_keys(app: &TestApp, key: &str, old: &str) -> TestApp {
         args.extend(["--old-token-keys", old]);
     }
     settings.service.old_token_keys = serve_settings(&args).service.old_token_keys;
-    settings.token_key = onsale::settings::Secret::new(hex::decode(key).unwrap()).unwrap();
+    settings.token_key = onsale::secret::Secret::new(hex::decode(key).unwrap()).unwrap();
     // There are several of them.
     settings.service.postgres_connections = 2;
     TestApp::from_settings(settings).await

@@ -1,6 +1,7 @@
 //! The demo: a crowd comes and goes, on a developer's machine only.
 
-use onsale::settings::{Secret, ServeSettings};
+use onsale::secret::Secret;
+use onsale::settings::ServeSettings;
 use serde_json::{Value, json};
 
 use crate::admin::OPERATED;

@@ -1,7 +1,7 @@
 //! Forged tokens: whatever is altered, whoever has signed it, they are refused alike, and nothing comes of them.
 
 use onsale::queue::{Claim, QueueId, Signer};
-use onsale::settings::Secret;
+use onsale::secret::Secret;
 use serde_json::Value;
 
 use super::{calls, filled};
