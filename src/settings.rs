@@ -145,6 +145,9 @@ pub struct QueueDefaults {
     /// Seconds that a seat is held, likewise
     #[arg(long, env = "ONSALE_HOLD_TTL_SECONDS", default_value_t = 300, value_parser = whole(1..=86_400))]
     pub hold_ttl_seconds: u32,
+    /// The most people whose places a queue keeps, waiting or active; who comes beyond them is answered 503
+    #[arg(long, env = "ONSALE_MAX_WAITING", default_value_t = 2_000_000, value_parser = whole(1..=100_000_000))]
+    pub max_waiting: u32,
     /// How many may try for each seat that is free, likewise, such as 1.5; 0: however many seats there are
     #[arg(long, env = "ONSALE_STOCK_FACTOR", default_value = "1", value_parser = stock_factor)]
     pub stock_factor: f64,
@@ -321,6 +324,7 @@ impl From<QueueDefaults> for QueueSettings {
             active_ttl: seconds(defaults.active_ttl_seconds),
             waiting_ttl: seconds(defaults.waiting_ttl_seconds),
             hold_ttl: seconds(defaults.hold_ttl_seconds),
+            max_waiting: defaults.max_waiting,
             opens_at: None,
             paused: false,
             draining: false,

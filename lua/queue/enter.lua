@@ -3,18 +3,27 @@
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 cap  2 rate a second  3 active ttl, ms  4 waiting ttl, ms  5 limit  6 paused 0|1
 --       7 how many may try who hold nothing, for the seats that are free; -1: any number
---       8 number of the draw under way, 0: none  9 when it is over, ms since 1970  10 draining 0|1; of each call: user
--- Returns: {UNOPENED}, open it first | {CLOSING}, it gives nobody a new place
+--       8 number of the draw under way, 0: none  9 when it is over, ms since 1970  10 draining 0|1  11 the most records; of each call: user
+-- Returns: {UNOPENED}, open it first | {CLOSING}, it gives nobody a new place | {FULL}, as many as it may keep are waiting
+--          or trying
 --        | {WAITING|ACTIVE, place, issued 0|1, entry number of one who is to be drawn, else 0, expired, abandoned, wait in
 --          ms of each admitted...}; of many calls, the first says whom the batch as a whole has admitted and ended
 
-local terms, draining = terms_from(1), ARGV[10] == '1'
+local terms, draining, most = terms_from(1), ARGV[10] == '1', tonumber(ARGV[11])
 if not is_open() then return { 'UNOPENED' } end
 
 local now_us = clock_us()
 local now = math.floor(now_us / 1000)
 close_draw(now, terms)
 local collecting = is_collecting(now, terms)
+
+-- Whether there is room for one more record. Where there is none, whose turn ended longest ago is forgotten for it: what
+-- a queue keeps is bounded, and nobody who waits or tries gives way.
+local function make_room()
+  if redis.call('HLEN', tokens) < most then return true end
+  local oldest = redis.call('ZPOPMIN', ended)[1]
+  return oldest ~= nil and redis.call('HDEL', tokens, oldest) == 1
+end
 
 local function give_place(user, token)
   local expired = token and token.status == 'A' and 1 or 0
@@ -31,13 +40,14 @@ local function give_place(user, token)
   return { user = user, place = token.place, issued = 1, expired = expired, abandoned = abandoned }
 end
 
-local entered = each(10, 1, function(user)
+local entered = each(11, 1, function(user)
   local token = read_token(user)
   local waits = token and token.status == 'W' and not has_left(token.seen, now, terms.waiting_ttl)
   local tries = token and token.status == 'A' and tonumber(redis.call('ZSCORE', active, user) or 0) > now
   if draining and not waits and not tries then return { 'CLOSING' } end
   if waits then redis.call('HSET', tokens, user, format_token('W', token, now)) end
   if waits or tries then return { user = user, place = token.place, tries = tries, issued = 0, expired = 0, abandoned = 0 } end
+  if not token and not make_room() then return { 'FULL' } end
   return give_place(user, token)
 end)
 

@@ -32,6 +32,8 @@ pub struct QueueSettings {
     pub waiting_ttl: Duration,
     /// How long a seat is held.
     pub hold_ttl: Duration,
+    /// The most people whose places it keeps: who wait, who try, and as long as there is room, whose turn has ended.
+    pub max_waiting: u32,
     /// Nobody is let in before; who comes earlier is drawn into random order then.
     pub opens_at: Option<DateTime<Utc>>,
     /// Nobody is let in.

@@ -139,6 +139,7 @@ mod tests {
             active_ttl: seconds(300),
             waiting_ttl: seconds(120),
             hold_ttl: seconds(300),
+            max_waiting: 1_000_000,
             opens_at: None,
             paused: false,
             draining: false,

@@ -239,6 +239,9 @@ impl From<EnterError> for ApiError {
             EnterError::Closing => {
                 Self::new(ErrorCode::Unavailable, "The queue is closing: it gives nobody a new place.")
             }
+            EnterError::Full => {
+                Self::new(ErrorCode::Unavailable, "As many wait as the queue has places for; try again soon.")
+            }
             EnterError::Store(error) => error.into(),
         }
     }

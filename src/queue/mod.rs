@@ -107,6 +107,9 @@ pub enum EnterError {
     /// The queue is being drained.
     #[error("the queue gives nobody a new place")]
     Closing,
+    /// As many wait as may.
+    #[error("as many wait as the queue has places for")]
+    Full,
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -217,6 +220,7 @@ impl Queues {
         for _ in 0..lost::TRIES {
             match store::enter(&self.calls(queue), self.terms(queue).await?, user).await? {
                 Asked::Answer(Entering::Closing) => return Err(EnterError::Closing),
+                Asked::Answer(Entering::Full) => return Err(EnterError::Full),
                 Asked::Answer(Entering::Entered(store::Entry { place, waits, number, admissions })) => {
                     admissions.record(queue);
                     let claim = Claim { queue: queue.id, user, place };

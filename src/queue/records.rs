@@ -232,6 +232,7 @@ pub(super) async fn directory(
             active_ttl: seconds(row.active_ttl_seconds, defaults.active_ttl),
             waiting_ttl: seconds(row.waiting_ttl_seconds, defaults.waiting_ttl),
             hold_ttl: seconds(row.hold_ttl_seconds, defaults.hold_ttl),
+            max_waiting: defaults.max_waiting,
             opens_at: row.opens_at,
             paused: row.paused,
             draining: row.draining,

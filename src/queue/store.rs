@@ -112,6 +112,8 @@ pub(super) enum Entering {
     Entered(Entry),
     /// The queue gives nobody a new place.
     Closing,
+    /// As many as it may keep are there.
+    Full,
 }
 
 /// How far a draw was carried out.
@@ -170,12 +172,13 @@ pub(super) struct Terms<'a> {
 
 pub(super) async fn enter(calls: &QueueCalls, terms: Terms<'_>, user: UserId) -> Result<Asked<Entering>, StoreError> {
     let mut shared = terms.args(ENTER_LIMIT).to_vec();
-    shared.push(terms.queue.settings.draining.into());
+    shared.extend([terms.queue.settings.draining.into(), terms.queue.settings.max_waiting.into()]);
     let mut reply = calls.enter.call(Args { shared, own: vec![user.get().into()] }).await?;
     let word: String = reply.take()?;
     match word.as_str() {
         "UNOPENED" => Ok(Asked::Unopened),
         "CLOSING" => Ok(Asked::Answer(Entering::Closing)),
+        "FULL" => Ok(Asked::Answer(Entering::Full)),
         "WAITING" | "ACTIVE" => {
             let place = reply.parse()?;
             let (issued, entry, expired, abandoned) = (reply.take()?, reply.parse()?, reply.take()?, reply.take()?);

@@ -27,6 +27,8 @@ fn enter_gives_a_place_or_the_one_there_is() {
         assert_eq!(queue.enter(2).await, ["WAITING", "102", "0", "0", "0"]);
         queue.draining = true;
         assert_eq!(queue.enter(3).await, ["CLOSING"]);
+        (queue.draining, queue.most) = (false, 2);
+        assert_eq!(queue.enter(3).await, ["FULL"]);
         queue.assert_said_all("queue.enter");
 
         assert_eq!(queue.ask("ZRANGE waiting 0 -1 WITHSCORES").await, ["2", "102"]);
@@ -38,6 +40,31 @@ fn enter_gives_a_place_or_the_one_there_is() {
         let (status, [place, entered, seen]) = queue.record(2).await;
         assert_eq!((&*status, place), ("W", 102));
         assert!(seen >= entered);
+    });
+}
+
+#[test]
+fn a_full_queue_forgets_who_ended_first_and_turns_away_only_where_nobody_has() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        queue.most = 4;
+        queue.enter_all([1, 2, 3, 4]).await;
+        assert_eq!(queue.enter(5).await, ["FULL"]);
+        assert_eq!(queue.enter(4).await, ["WAITING", "104", "0", "0", "0"], "who has a place keeps it");
+        assert_eq!(queue.one("HGET state places").await, "104", "who is turned away takes no place");
+        queue.leave(2, 102).await;
+        pass(2).await;
+        queue.leave(3, 103).await;
+        assert_eq!(queue.enter(5).await[..2], ["WAITING", "105"]);
+        assert_eq!(queue.ask("ZRANGE ended 0 -1").await, ["3"], "who ended first is forgotten");
+        assert_eq!(queue.one("HEXISTS tokens 2").await, "0");
+        assert_eq!(queue.enter(3).await[..2], ["WAITING", "106"], "one's own former place is no other's");
+        assert_eq!(queue.enter(2).await, ["FULL"]);
+        for user in 10..200 {
+            queue.leave(3, 106).await;
+            queue.enter(user).await;
+            assert!(queue.one("HLEN tokens").await.parse::<u64>().unwrap() <= 4);
+        }
     });
 }
 

@@ -24,6 +24,8 @@ pub struct QueueBench {
     /// The draw under way, and when it is over.
     pub draw: (u64, i64),
     pub draining: bool,
+    /// The most records.
+    pub most: u64,
 }
 
 impl Deref for QueueBench {
@@ -52,6 +54,7 @@ impl QueueBench {
             stock: -1,
             draw: (0, 0),
             draining: false,
+            most: 1000,
         }
     }
 
@@ -89,7 +92,8 @@ impl QueueBench {
 
     /// With its entry number after whether it was issued.
     pub async fn enter_saying_entry(&self, user: u64) -> Vec<String> {
-        self.admitting("enter", &[], &[u8::from(self.draining).to_string(), user.to_string()]).await
+        let own = [u64::from(self.draining), self.most, user].map(|number| number.to_string());
+        self.admitting("enter", &[], &own).await
     }
 
     /// Users who come one after another.
@@ -241,7 +245,11 @@ impl QueueBench {
     /// A script that lets in whom it may.
     /// Users who come in one call of the script.
     pub async fn enter_together(&self, users: &[u64]) -> Vec<Vec<String>> {
-        let shared: Vec<String> = self.terms().into_iter().chain([u8::from(self.draining).to_string()]).collect();
+        let shared: Vec<String> = self
+            .terms()
+            .into_iter()
+            .chain([u64::from(self.draining), self.most].map(|number| number.to_string()))
+            .collect();
         let shared: Vec<&str> = shared.iter().map(String::as_str).collect();
         let users: Vec<String> = users.iter().map(u64::to_string).collect();
         let own: Vec<[&str; 1]> = users.iter().map(|user| [user.as_str()]).collect();

@@ -187,7 +187,7 @@ fn places_and_tokens() {
                     0 => {
                         let (draw, opens) = if seed % 4 == 3 { ("1", "9999999999999") } else { ("0", "0") };
                         let draining = if chance.random_ratio(1, 5) { "1" } else { "0" };
-                        let terms = ["3", "1000000", "60000", "60000", "100", "1", "-1", draw, opens, draining];
+                        let terms = ["3", "1000000", "60000", "60000", "100", "1", "-1", draw, opens, draining, "9"];
                         Batch::random(&mut chance, "enter", &terms, |chance| chance.random_range(1..=12).to_string())
                     }
                     1 => Batch::random(&mut chance, "check", &["60000"], |chance| {

@@ -158,6 +158,7 @@ impl<'a> Course<'a> {
             active_ttl: minute,
             waiting_ttl: minute,
             hold_ttl: minute,
+            max_waiting: 1_000_000,
             opens_at: None,
             paused: false,
             draining: false,
