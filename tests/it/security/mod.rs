@@ -5,6 +5,7 @@
 //! | forged token | [`token`]: any flipped bit, other keys, other queues, kept keys; `queue::token`, `gate::pass` |
 //! | replayed token | [`replay`]: a hundred at once; `race::queue`, `race::money` |
 //! | another's reservation | [`ownership`]: every user against every resource |
+//! | flooding the queue | [`flood`]: users made up, on two instances; `hardening::limits` |
 //! | operators' calls | [`operators`]: every route without the bearer; `admin::access`, `admin::log` |
 //! | logs | [`logs`]: canaries through every call, one error one line |
 //! | traces | [`traces`]: names and codes, no ids and no tokens |
@@ -12,6 +13,7 @@
 //! | amounts | [`amounts`]: numbers out of range, wherever one comes in; the server's own price; the tables' CHECKs |
 
 mod amounts;
+mod flood;
 mod injection;
 mod logs;
 mod operators;
