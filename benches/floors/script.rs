@@ -56,7 +56,7 @@ impl Scripted {
     /// Of the call of this number, without the incarnation: what calls share, then this call's own.
     fn arguments(self, call: usize) -> String {
         let (shared, own) = match self {
-            Self::Enter => ("1 1000000 3600000 3600000 64 0 -1 0 0 0".to_owned(), format!("{}", call + 1)),
+            Self::Enter => ("1 1000000 3600000 3600000 64 0 -1 0 0 0 100000000".to_owned(), format!("{}", call + 1)),
             Self::Hold => {
                 let user = call % 20_000 + 1;
                 let (reservation, position) = (call + 1, call % ARENA_SEATS);
