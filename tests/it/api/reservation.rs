@@ -160,7 +160,7 @@ fn lapsed_holds_do_not_count() {
 #[test]
 fn a_hold_keeps_its_token_alive() {
     block_on(async {
-        let app = TestApp::with(&["--active-ttl-seconds", "4", "--hold-ttl-seconds", "9"]).await;
+        let app = TestApp::with(&["--active-ttl-seconds", "4", "--hold-ttl-seconds", "15"]).await;
         let (holder, idler) = (app.enter(1).await, app.enter(2).await);
         app.hold(&holder, 1, 1).await.reservation();
         let status = async |token| app.rank(token).await.data()["status"].clone();
@@ -168,7 +168,7 @@ fn a_hold_keeps_its_token_alive() {
         eventually("a token without a hold ends", Duration::from_secs(4) + SLACK, idler_is_out).await;
         assert_eq!(status(&holder).await, "ACTIVE");
         let holder_is_out = async || status(&holder).await == "EXPIRED";
-        eventually("it ends with the hold", Duration::from_secs(9) + SLACK, holder_is_out).await;
+        eventually("it ends with the hold", Duration::from_secs(15) + SLACK, holder_is_out).await;
         assert_eq!(app.free_seats(&app.enter(3).await, 1).await.len(), 50);
     });
 }
