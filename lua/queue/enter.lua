@@ -3,7 +3,8 @@
 -- KEYS: the queue's (see token.lua)
 -- ARGV: 1 cap  2 rate a second  3 active ttl, ms  4 waiting ttl, ms  5 limit  6 paused 0|1
 --       7 how many may try who hold nothing, for the seats that are free; -1: any number
---       8 number of the draw under way, 0: none  9 when it is over, ms since 1970  10 draining 0|1  11 the most records; of each call: user
+--       8 number of the draw under way, 0: none  9 when it is over, ms since 1970  10 draining 0|1
+--       11 the most records; of each call: user
 -- Returns: {UNOPENED}, open it first | {CLOSING}, it gives nobody a new place | {FULL}, as many as it may keep are waiting
 --          or trying
 --        | {WAITING|ACTIVE, place, issued 0|1, entry number of one who is to be drawn, else 0, expired, abandoned, wait in

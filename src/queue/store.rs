@@ -51,7 +51,7 @@ const ENTER_LIMIT: u32 = 64;
 /// The most that one step admits, ends, reaps or forgets, of each: a bound on how long the script keeps Redis busy.
 const STEP_LIMIT: u32 = 1000;
 
-/// How long an ended token's record is kept at least, to say what became of it.
+/// How long an ended token's record is kept at least, to say what became of it, unless a full queue needs its room.
 const ENDED_RETENTION: Duration = Duration::from_hours(1);
 
 /// What is asked of a queue so often that the calls are gathered.

@@ -92,8 +92,8 @@ impl QueueBench {
 
     /// With its entry number after whether it was issued.
     pub async fn enter_saying_entry(&self, user: u64) -> Vec<String> {
-        let own = [u64::from(self.draining), self.most, user].map(|number| number.to_string());
-        self.admitting("enter", &[], &own).await
+        let [draining, most] = self.places();
+        self.admitting("enter", &[], &[draining, most, user.to_string()]).await
     }
 
     /// Users who come one after another.
@@ -242,14 +242,9 @@ impl QueueBench {
         }
     }
 
-    /// A script that lets in whom it may.
     /// Users who come in one call of the script.
     pub async fn enter_together(&self, users: &[u64]) -> Vec<Vec<String>> {
-        let shared: Vec<String> = self
-            .terms()
-            .into_iter()
-            .chain([u64::from(self.draining), self.most].map(|number| number.to_string()))
-            .collect();
+        let shared: Vec<String> = self.terms().into_iter().chain(self.places()).collect();
         let shared: Vec<&str> = shared.iter().map(String::as_str).collect();
         let users: Vec<String> = users.iter().map(u64::to_string).collect();
         let own: Vec<[&str; 1]> = users.iter().map(|user| [user.as_str()]).collect();
@@ -263,6 +258,12 @@ impl QueueBench {
         terms.chain([self.stock.to_string(), self.draw.0.to_string(), self.draw.1.to_string()]).collect()
     }
 
+    /// Whether anybody is given a new place, and how many records there may be.
+    fn places(&self) -> [String; 2] {
+        [u64::from(self.draining), self.most].map(|number| number.to_string())
+    }
+
+    /// A script that lets in whom it may.
     async fn admitting(&self, script: &str, before: &[String], after: &[String]) -> Vec<String> {
         let args: Vec<String> = before.iter().cloned().chain(self.terms()).chain(after.iter().cloned()).collect();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
