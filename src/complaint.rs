@@ -10,6 +10,9 @@ pub(crate) fn complaint(error: &clap::Error, command: &Command) -> String {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
+    if let Some(verb) = text(ContextKind::InvalidSubcommand) {
+        return format!("error: there is no {verb}: it takes {}", verbs_of(error, command).join(", "));
+    }
     let option = text(ContextKind::InvalidArg).filter(|_| error.kind() != ErrorKind::UnknownArgument);
     let Some(option) = option else {
         let rendered = error.render().to_string();
@@ -38,6 +41,16 @@ pub(crate) fn complaint(error: &clap::Error, command: &Command) -> String {
         }
         _ => format!("error: {name} {takes}"),
     }
+}
+
+/// What can be said where there was something else. How far the words were understood, clap tells in the usage alone.
+fn verbs_of<'a>(error: &clap::Error, command: &'a Command) -> Vec<&'a str> {
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let mut at = command;
+    for word in usage.split_whitespace() {
+        at = at.find_subcommand(word).unwrap_or(at);
+    }
+    at.get_subcommands().filter(|verb| !verb.is_hide_set()).map(Command::get_name).collect()
 }
 
 /// The first argument like this one, of the program or of what it can do.

@@ -11,7 +11,7 @@ use onsale::dev;
 use onsale::health::health;
 use onsale::postgres::Postgres;
 use onsale::queue::Facts;
-use onsale::serve::{Server, asked_to_stop};
+use onsale::serve::{Addresses, Server, asked_to_stop};
 use onsale::settings::{AuditSettings, Cli, Command, SeedSettings, ServeSettings, StoreSettings, VerifyDrawSettings};
 use onsale::telemetry::{Output, Traces, start_logs};
 use tokio_util::sync::CancellationToken;
@@ -75,7 +75,7 @@ async fn carry_out(command: Command) -> Outcome {
 }
 
 async fn serve(settings: &ServeSettings) -> Outcome {
-    let server = Server::bind(settings).await?;
+    let server = Server::bind(settings, Addresses::take(&settings.service)?).await?;
     let (api, metrics) = (server.api_address()?, server.metrics_address()?);
     tracing::info!(%api, %metrics, "serving");
     let stop = CancellationToken::new();

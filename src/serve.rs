@@ -13,11 +13,15 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{App, StartError};
 use crate::connection::Doors;
 use crate::jobs;
-use crate::settings::ServeSettings;
+use crate::settings::{ServeSettings, ServiceSettings};
 use crate::telemetry;
 
 /// Connections that the system may queue up before they are accepted.
 const BACKLOG: u32 = 4096;
+
+/// The settings that name the addresses.
+const API: &str = "ONSALE_LISTEN";
+const METRICS: &str = "ONSALE_METRICS_LISTEN";
 
 /// Files that a process may usually have open if it does not ask for more.
 const FILES_AT_THE_START: u64 = 1024;
@@ -49,6 +53,22 @@ pub enum ServeError {
     Io(#[from] io::Error),
 }
 
+/// The addresses of a service, taken so that nobody else can listen there; nor does anybody listen yet.
+#[derive(Debug)]
+pub struct Addresses {
+    api: TcpSocket,
+    metrics: TcpSocket,
+}
+
+impl Addresses {
+    /// Takes both.
+    pub fn take(service: &ServiceSettings) -> Result<Self, ServeError> {
+        let api = take(service.listen).map_err(listening(service.listen, API))?;
+        let metrics = take(service.metrics_listen).map_err(listening(service.metrics_listen, METRICS))?;
+        Ok(Self { api, metrics })
+    }
+}
+
 /// A service that listens but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
@@ -62,8 +82,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Connects to the stores and binds the addresses.
-    pub async fn bind(settings: &ServeSettings) -> Result<Self, ServeError> {
+    /// Connects to the stores and listens at the addresses.
+    pub async fn bind(settings: &ServeSettings, addresses: Addresses) -> Result<Self, ServeError> {
         let service = &settings.service;
         let most_files = allow_open_files().unwrap_or_else(|error| {
             tracing::warn!(%error, "no more files may be open than at the start: each stream and connection is one");
@@ -73,11 +93,11 @@ impl Server {
         let recorded = telemetry::install_metrics()?;
         let app = App::start(settings).await?;
         app.identity.announce();
-        let api = listen(service.listen, "ONSALE_LISTEN")?;
+        let api = addresses.api.listen(BACKLOG).map_err(listening(service.listen, API))?;
         if let Some(demo) = &app.demo {
             demo.opens_at(api.local_addr()?);
         }
-        let metrics = listen(service.metrics_listen, "ONSALE_METRICS_LISTEN")?;
+        let metrics = addresses.metrics.listen(BACKLOG).map_err(listening(service.metrics_listen, METRICS))?;
         let request_timeout = Duration::from_millis(service.request_timeout_ms.into());
         let max_in_flight = usize::try_from(service.max_in_flight).unwrap_or(usize::MAX);
         let (calls, refusals) = (app.router(request_timeout, max_in_flight), app.refusals(request_timeout));
@@ -146,14 +166,15 @@ pub fn allow_open_files() -> io::Result<u64> {
     Ok(hard)
 }
 
-fn listen(address: SocketAddr, variable: &'static str) -> Result<TcpListener, ServeError> {
-    let bind = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    bind().map_err(|source| ServeError::Listen { address, variable, source })
+fn take(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+fn listening(address: SocketAddr, variable: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+    move |source| ServeError::Listen { address, variable, source }
 }
 
 /// Resolves when somebody asks this program to end.

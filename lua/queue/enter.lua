@@ -19,11 +19,16 @@ close_draw(now, terms)
 local collecting = is_collecting(now, terms)
 
 -- Whether there is room for one more record. Where there is none, whose turn ended longest ago is forgotten for it: what
--- a queue keeps is bounded, and nobody who waits or tries gives way.
+-- a queue keeps is bounded, and nobody who waits or tries gives way. While places that were lost can be claimed, none of
+-- those is forgotten that has ended since: it would be claimed again.
 local function make_room()
   if redis.call('HLEN', tokens) < most then return true end
-  local oldest = redis.call('ZPOPMIN', ended)[1]
-  return oldest ~= nil and redis.call('HDEL', tokens, oldest) == 1
+  local oldest = redis.call('ZRANGE', ended, 0, 0)[1]
+  local token = oldest and read_token(oldest)
+  if not token or tonumber(token.place) <= before and can_be_claimed(now) then return false end
+  redis.call('ZREM', ended, oldest)
+  redis.call('HDEL', tokens, oldest)
+  return true
 end
 
 local function give_place(user, token)

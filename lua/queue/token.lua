@@ -123,15 +123,20 @@ local function has_left(seen, now, waiting_ttl)
   return math.max(seen, opened) + waiting_ttl <= now
 end
 
+-- Whether places that were lost with a former Redis can be claimed still.
+local function can_be_claimed(now)
+  local window = redis.call('HGET', state, 'window')
+  return now - opened <= tonumber(window or 0)
+end
+
 -- What a place is of which there is no record: lost with a former Redis, if it was given before this opening, the time
 -- to claim it is not over, and its user has no other token that is active, that waits before it, or that came after it and
 -- has ended. A token that its user got since and still waits with gives way to the earlier one.
 local function unrecorded(place, token, now)
-  local at = redis.call('HMGET', state, 'places', 'before', 'window')
   place = tonumber(place)
-  if place > tonumber(at[1]) then return 'UNKNOWN' end
+  if place > tonumber(redis.call('HGET', state, 'places')) then return 'UNKNOWN' end
   local superseded = token and (token.status == 'A' or (token.status == 'W') ~= (tonumber(token.place) > place))
-  if superseded or place > tonumber(at[2]) or now - opened > tonumber(at[3]) then return 'EXPIRED' end
+  if superseded or place > before or not can_be_claimed(now) then return 'EXPIRED' end
   return 'LOST', now - opened
 end
 

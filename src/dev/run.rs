@@ -13,7 +13,7 @@ use super::{DevError, Durability, Home, Install, Programs, Servers};
 use crate::concert;
 use crate::postgres::{self, Postgres};
 use crate::secret::Secret;
-use crate::serve::{ServeError, Server, asked_to_stop};
+use crate::serve::{Addresses, ServeError, Server, asked_to_stop};
 use crate::settings::{DevSettings, ServeSettings, ServiceSettings, StoreSettings};
 use crate::store_error::StoreError;
 
@@ -48,10 +48,12 @@ pub async fn run(settings: DevSettings) -> Result<(), RunError> {
     let stop = CancellationToken::new();
     let _stop_when_asked = tokio::spawn(cancel_when_asked(stop.clone(), parent));
 
+    // One that is taken is found before anything is started.
+    let addresses = Addresses::take(&settings.service)?;
     // Dropped half-way, starting leaves nothing behind: the guardians see to it.
     let Some(started) = stop.run_until_cancelled(start(&settings)).await else { return Ok(()) };
     let (home, mut servers) = started?;
-    let outcome = serve_on(&mut servers, &home, &settings, stop).await;
+    let outcome = serve_on(&mut servers, &home, &settings, addresses, stop).await;
     let stopped = servers.stop().await;
     outcome?;
     Ok(stopped?)
@@ -69,6 +71,7 @@ async fn serve_on(
     servers: &mut Servers,
     home: &Home,
     settings: &DevSettings,
+    addresses: Addresses,
     stop: CancellationToken,
 ) -> Result<(), RunError> {
     let stores = StoreSettings {
@@ -90,7 +93,7 @@ async fn serve_on(
     let service = ServiceSettings { demo: true, ..operated(&settings.service, home.folder())? };
     let operator = service.demo_operator.clone();
     let serve_settings = ServeSettings { stores: stores.clone(), service, token_key };
-    let server = Server::bind(&serve_settings).await?;
+    let server = Server::bind(&serve_settings, addresses).await?;
     let _told = Told::write(home.folder(), server.api_address()?, &stores, &settings.service)?;
     greet(server.api_address()?, server.metrics_address()?, &stores, home, operator.as_ref())?;
     let serving = server.run(stop.clone());

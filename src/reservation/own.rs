@@ -52,9 +52,9 @@ pub enum Status {
     },
     /// It is paid.
     Confirmed,
-    /// Its time is over, or it was given up.
+    /// Its time is over.
     Expired,
-    /// It was refunded.
+    /// It was given up before it was paid, or refunded after.
     Cancelled,
 }
 
@@ -146,6 +146,7 @@ impl Reservations {
             HoldStatus::Paying => Status::Paying { expires_ms },
             // Sold, and not in Postgres, which was asked later, cannot be; it would not be anybody's to use.
             HoldStatus::Sold | HoldStatus::Ended => Status::Expired,
+            HoldStatus::GivenUp => Status::Cancelled,
         };
         Ok(Some(Reservation {
             id: found.reservation,

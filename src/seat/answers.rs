@@ -84,7 +84,9 @@ pub enum HoldStatus {
     Paying,
     /// It is paid.
     Sold,
-    /// It has lapsed, was given up or refunded.
+    /// Its user gave it up, or its seat turned out to be sold.
+    GivenUp,
+    /// It has lapsed, or was refunded.
     Ended,
 }
 

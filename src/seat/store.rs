@@ -191,6 +191,7 @@ pub(super) async fn find(
             "H" => HoldStatus::Held,
             "P" => HoldStatus::Paying,
             "S" => HoldStatus::Sold,
+            "G" => HoldStatus::GivenUp,
             _ => HoldStatus::Ended,
         };
         let (Ok(reservation), Ok(position), Ok(expires_ms)) = (fields[0].parse(), fields[2].parse(), fields[3].parse())

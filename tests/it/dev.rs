@@ -150,6 +150,26 @@ async fn a_killed_parent_leaves_no_orphans() -> Outcome {
 }
 
 #[tokio::test]
+async fn an_address_that_is_taken_is_found_before_any_server_is_started() -> Outcome {
+    let folder = open_folder()?;
+    let home = folder.path().join("home");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    for (option, variable) in [("--listen", "ONSALE_LISTEN"), ("--metrics-listen", "ONSALE_METRICS_LISTEN")] {
+        let free = if option == "--listen" { "--metrics-listen" } else { "--listen" };
+        let ran = Command::new(onsale())
+            .args(["dev", option, &address, free, "127.0.0.1:0", "--home"])
+            .arg(&home)
+            .output()?;
+        let said = String::from_utf8(ran.stderr)?;
+        assert!(!ran.status.success() && said.lines().count() == 1, "{said}");
+        assert!(said.contains(&format!("cannot listen on {address} ({variable})")), "{said}");
+        assert!(!home.exists(), "nothing was begun");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_dropped_handle_stops_its_server() -> Outcome {
     let folder = open_folder()?;
     let home = Home::open(folder.path()).await?;

@@ -135,7 +135,7 @@ fn giving_up_frees_the_seat_at_once() {
         assert_eq!(app.give_up(&token, id).await.data(), &Value::Null);
         assert_eq!(app.free_seats(&token, 1).await.len(), 50);
         app.give_up(&token, id).await.data();
-        assert_eq!(one(&app, &token, id).await.data()["status"], "EXPIRED");
+        assert_eq!(one(&app, &token, id).await.data()["status"], "CANCELLED");
         assert_eq!(one(&app, &token, id).await.data()["expiresAt"], Value::Null);
         app.pay(&token, id).await.assert_error(409, "RESERVATION_EXPIRED");
 

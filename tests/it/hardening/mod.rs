@@ -7,7 +7,7 @@ mod parsers;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use onsale::serve::Server;
+use onsale::serve::{Addresses, Server};
 use onsale::settings::ServeSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -35,7 +35,7 @@ fn beside(app: &TestApp, args: &[&str]) -> ServeSettings {
 
 impl Listening {
     async fn start(settings: &ServeSettings) -> Self {
-        let server = Server::bind(settings).await.unwrap();
+        let server = Server::bind(settings, Addresses::take(&settings.service).unwrap()).await.unwrap();
         let (address, stop) = (server.api_address().unwrap(), CancellationToken::new());
         let serving = tokio::spawn(server.run(stop.clone()));
         Self { address, stop, serving }

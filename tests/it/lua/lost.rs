@@ -115,6 +115,26 @@ fn a_token_that_ended_after_it_was_restored_stays_ended() {
 }
 
 #[test]
+fn a_full_queue_does_not_forget_who_has_claimed_and_ended_while_it_could_be_claimed_again() {
+    block_on(async {
+        let mut queue = lost().await;
+        queue.most = 2;
+        queue.restore(1, 101).await;
+        queue.leave(1, 101).await;
+        queue.enter(7).await;
+        assert_eq!(queue.enter(8).await, ["FULL"]);
+        assert_eq!((queue.rank(1, 101).await, queue.restore(1, 101).await.len()), (vec!["EXPIRED".into()], 1));
+        queue.ask("HSET state window 0").await;
+        super::pass(5).await;
+        assert_eq!(queue.enter(8).await[0], "WAITING", "nobody can claim any more");
+        assert_eq!(
+            (queue.rank(1, 101).await, queue.restore(1, 101).await),
+            (vec!["EXPIRED".into()], vec!["KNOWN".into()])
+        );
+    });
+}
+
+#[test]
 fn just_after_a_loss_nobody_is_let_in() {
     block_on(async {
         let mut queue = QueueBench::opened().await;

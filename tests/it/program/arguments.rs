@@ -70,9 +70,16 @@ fn without_a_verb_it_says_how_it_is_used() {
         let ran = run(&[], &[]).await;
         assert_ne!(ran.code, Some(0));
         assert!(ran.stderr.contains("Usage:"), "{ran:?}");
-        let ran = run(&["sell"], &[]).await;
-        assert_ne!(ran.code, Some(0));
-        assert_eq!((ran.stderr.lines().count(), &*ran.stdout), (1, ""), "{ran:?}");
+        for (args, takes) in [
+            (&["sell"][..], "error: there is no sell: it takes serve, dev, migrate, "),
+            (&["admin", "queue", "big"], "error: there is no big: it takes show, create, set, "),
+            (&["admin", "concerts", "all"], "error: there is no all: it takes list, create, "),
+        ] {
+            let ran = run(args, &[]).await;
+            assert_ne!(ran.code, Some(0));
+            assert_eq!((ran.stderr.lines().count(), &*ran.stdout), (1, ""), "{ran:?}");
+            assert!(ran.stderr.starts_with(takes) && !ran.stderr.contains("guard"), "{ran:?}");
+        }
     });
 }
 
