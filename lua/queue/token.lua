@@ -133,8 +133,9 @@ end
 -- to claim it is not over, and its user has no other token that is active, that waits before it, or that came after it and
 -- has ended. A token that its user got since and still waits with gives way to the earlier one.
 local function unrecorded(place, token, now)
+  local last = redis.call('HGET', state, 'places')
   place = tonumber(place)
-  if place > tonumber(redis.call('HGET', state, 'places')) then return 'UNKNOWN' end
+  if place > tonumber(last) then return 'UNKNOWN' end
   local superseded = token and (token.status == 'A' or (token.status == 'W') ~= (tonumber(token.place) > place))
   if superseded or place > before or not can_be_claimed(now) then return 'EXPIRED' end
   return 'LOST', now - opened
