@@ -252,8 +252,9 @@ proptest! {
         prop_assert_eq!(serde_json::from_value::<ScheduleId>(json!(number)).is_ok(), is_id);
     }
 
+    // The last form has a version and a user that there can be, so that only the key is in its way.
     #[test]
-    fn no_text_is_a_token_by_chance(text in "\\PC{0,80}|[A-Za-z0-9_-]{72}|AQ[A-Za-z0-9_-]{70}") {
+    fn no_text_is_a_token_by_chance(text in "\\PC{0,80}|[A-Za-z0-9_-]{72}|A[Q-Za-f][A-Za-z0-9_-]{6}AA[A-Za-z0-9_-]{62}") {
         prop_assert_eq!(Signer::new(&[7; 32]).verify(&text), None);
     }
 
@@ -285,7 +286,7 @@ proptest! {
     }
 
     #[test]
-    fn facts_of_a_draw_hold_or_do_not(seed in "[0-9a-f]{62,66}", promised in "[0-9a-f]{64}|\\PC{0,10}", entries in any::<u64>(), json in any_json()) {
+    fn facts_of_a_draw_hold_or_do_not(seed in "[0-9a-f]{62,66}", promised in "[0-9a-f]{64}|\\PC{0,10}", entries in prop_oneof![0..1000_u64, any::<u64>()], json in any_json()) {
         let facts = Facts {
             queue: "q".to_owned(), opens_at: String::new(), seed_sha256: promised, seed: Some(seed),
             entries: Some(entries), first_order: None, algorithm: String::new(),
