@@ -2,7 +2,7 @@
 
 import { el, speak } from './site.js';
 import { call, store, stored } from './api.js';
-import { dateTime, duration, number, t, time, timer } from './words.js';
+import { dateTime, duration, learn, number, t, time, timer } from './words.js';
 import { place } from './waiting.js';
 
 const room = document.getElementById('room');
@@ -15,6 +15,9 @@ const SPOKEN_EVERY = 60_000;
 
 // How often the queue is looked at for what a place does not say: a pause, a closing, an opening that was put off.
 const LOOK_EVERY = 20_000;
+
+// From so many seconds before one's turn on, what is needed then is loaded: it opens at once, on a slow line too.
+const NEAR = 30;
 
 let state; // Of the queue, as the server last said.
 let skew = 0; // How far this clock is behind the server's.
@@ -50,6 +53,7 @@ function tell(news) {
   show();
   if (view.status === 'ACTIVE' && before.status !== 'ACTIVE') begin(acted || before.status !== 'NONE');
   if (view.status !== 'ACTIVE' && leaveChoosing) finish();
+  if (shown === 'waiting' && view.estimatedWaitSeconds?.high <= NEAR) prepare().catch(() => {});
   if (view.status === 'WAITING' && shown === 'waiting' && Date.now() - spoken > SPOKEN_EVERY) {
     spoken = Date.now();
     speak(t('room.spoken', { count: view.ahead, place: view.rank + 1, wait: wait(view) }));
@@ -263,10 +267,17 @@ function tick() {
   ticking = setInterval(step, 1000);
 }
 
+// The choosing's own scripts and words, which who waits long need not load.
+let ready;
+const prepare = () => (ready ??= Promise.all([import('./seats.js'), learn('shop')]).then(([seats]) => seats).catch((error) => {
+  ready = null;
+  throw error;
+}));
+
 // It is one's turn.
 async function begin(moves) {
   chooser.hidden = false;
-  const { choose } = await import('./seats.js');
+  const { choose } = await prepare();
   if (view.status !== 'ACTIVE' || leaveChoosing) return;
   leaveChoosing =
     choose(chooser, { concert: Number(concert), token: ours.token(), expiresAt: view.expiresAt, ended: ours.ended }) ?? (() => {});

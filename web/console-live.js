@@ -83,7 +83,12 @@ export function live(room, operator) {
   const age = el('p', { class: 'age', id: 'age' }, t('live.looking'));
   const chips = el('div', { class: 'chips', role: 'group', 'aria-label': t('live.queues') });
   const facts = el('dl', { class: 'facts' });
-  const form = settings(operator, () => look());
+  // What the settings would mean is said of the same moment that is shown above them.
+  const figuresOf = (queue) => {
+    const latest = queue.name === chosen ? known.points().at(-1) : null;
+    return latest?.waiting == null ? queue.figures : { ...queue.figures, waiting: latest.waiting, active: latest.active };
+  };
+  const form = settings(operator, () => look(), figuresOf);
   const figures = el('div', { class: 'figures' }, chips, facts, el('div', { class: 'charts' }, Object.values(charts).map(({ node }) => node)));
   room.replaceChildren(age, figures, form.node);
 
@@ -137,6 +142,7 @@ export function live(room, operator) {
     showChips();
     const points = known.points();
     const admitted = rates(points, 'admitted');
+    const latest = points.at(-1) ?? {};
     form.show(queues.find(({ name }) => name === chosen) ?? null, admitted.length < 10 ? null : lately(admitted, 10));
     if (now === undefined) return;
     const waiting = points.map(({ at, waiting: value }) => ({ at, value }));
@@ -146,7 +152,6 @@ export function live(room, operator) {
     charts.admitted.draw(admitted, now, lately(admitted));
     charts.sold.draw(sold, now, lately(sold));
     charts.errors.draw(errors, now, lately(errors));
-    const latest = points.at(-1) ?? {};
     const fact = (name, value) => el('div', {}, el('dt', {}, t(`live.${name}`)), el('dd', { data: { fact: name } }, value == null ? '–' : number(value)));
     facts.replaceChildren(fact('active', latest.active), fact('admitted.all', latest.admitted), fact('sold.all', latest.sold));
     showAge();

@@ -63,8 +63,8 @@ function local(text) {
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-// The settings of whichever queue is shown.
-export function settings(operator, changed) {
+// The settings of whichever queue is shown; `figuresOf(queue)` says how many wait and are in.
+export function settings(operator, changed, figuresOf) {
   let queue = null;
   // How many were let in a second, as far as it is known.
   let lately = null;
@@ -120,7 +120,7 @@ export function settings(operator, changed) {
     for (const [name, { input, means, own }] of inputs) {
       const now = value(name);
       const changes = isChanged(name);
-      const text = now === null && name !== 'opensAt' ? t('means.server') : input.validity.valid ? meaning(name, now, { ...queue, lately: changes ? null : lately }) : '';
+      const text = now === null && name !== 'opensAt' ? t('means.server') : input.validity.valid ? meaning(name, now, { figures: figuresOf(queue), lately: changes ? null : lately }) : '';
       if (means.textContent !== text) means.textContent = text;
       own.textContent = changes ? t('setting.changed', { before: inputs.get(name).filled || '–' }) : queue.set.includes(name) || name === 'opensAt' ? '' : t('setting.server');
       input.classList.toggle('changed', changes);
@@ -136,7 +136,7 @@ export function settings(operator, changed) {
   }
 
   async function carryOut(name, danger) {
-    const waiting = number(queue.figures?.waiting ?? 0);
+    const waiting = number(figuresOf(queue)?.waiting ?? 0);
     if (!(await sure(t(`queue.${name}.sure`, { name: queue.name }), t(`queue.${name}.means`, { waiting }), t(`queue.${name}`), danger))) return;
     await tell('POST', `/${name}`, undefined, t(`queue.${name}.done`));
   }

@@ -63,7 +63,12 @@ function signIn(said = '') {
     if (!/^[!-~]+$/.test(typed)) return say(t('console.wrong'));
     submit.disabled = true;
     isOperators(typed)
-      .then((right) => (right ? (keep(typed), open(typed)) : say(t('console.wrong'))))
+      .then((right) => {
+        if (!right) return say(t('console.wrong'));
+        speak('', true);
+        keep(typed);
+        return open(typed);
+      })
       .catch((refusal) => say(refusal.code === 'NOT_FOUND' ? t('console.nobody') : t('console.unreachable')))
       .finally(() => (submit.disabled = false));
     return undefined;

@@ -89,7 +89,7 @@ function entry(one) {
 function payment(one) {
   const state = one.status === 'REFUNDED'
     ? [t('shop.my.refunded'), ' ', el('time', { datetime: one.refundedAt }, dateTime(one.refundedAt))]
-    : [el('button', { type: 'button', class: 'quiet', data: { refund: one.paymentHistoryId }, onclick: () => ask(one),
+    : [t('shop.my.paid'), ' ', el('button', { type: 'button', class: 'quiet', data: { refund: one.paymentHistoryId }, onclick: () => ask(one),
       'aria-label': `${t('shop.my.giveBack')}: ${called(one.concertId)}, ${seatOf(one)}` }, t('shop.my.giveBack'))];
   return el('tr', {},
     cell('when', el('time', { datetime: one.paidAt }, dateTime(one.paidAt))),

@@ -166,7 +166,15 @@ const total = (seats) => won(seats.reduce((sum, seat) => sum + seat.price, 0));
 function best(choosing) {
   const many = el('select', { id: 'many' }, ...Array.from({ length: 4 }, (_, at) => el('option', { value: at + 1 }, String(at + 1))));
   const take = el('button', { type: 'button', class: 'button', id: 'best' }, t('shop.best'));
-  take.addEventListener('click', () => hold(choosing, take, { count: Number(many.value), bestAvailable: true }));
+  const wanted = () => ({ count: Number(many.value), bestAvailable: true });
+  take.addEventListener('click', () => {
+    const { chosen } = choosing;
+    if (!chosen.size) return hold(choosing, take, wanted());
+    // They are not among the best, or one would not have looked for them: asked, not dropped.
+    const text = t('shop.best.instead', { count: chosen.size, seat: [...chosen].map(named).join(' · ') });
+    const offer = { name: t('shop.best.yes', { count: Number(many.value) }), run: (button) => hold(choosing, button, wanted()) };
+    return tell(choosing, { text, offers: [offer] });
+  });
   return el('p', { class: 'best' }, el('label', { for: 'many' }, t('shop.many')), many, take);
 }
 
@@ -248,10 +256,11 @@ function counted(choosing) {
   for (const [price, text] of choosing.counts) text.textContent = t('shop.left', { count: free.get(price) || 0 });
 }
 
-// Says something that has to be known, and offers the next best instead of these seats.
-function tell(choosing, { text, instead }) {
+// Says something that has to be known, and offers what can be done about it, or the next best instead of these seats.
+function tell(choosing, { text, instead, offers = [] }) {
   const { notice } = choosing;
-  notice.replaceChildren(el('p', {}, text));
+  notice.replaceChildren(el('p', {}, text), ...offers.map(({ name, run }) =>
+    el('button', { type: 'button', class: 'button', onclick: (event) => run(event.currentTarget) }, name)));
   const others = instead && choosing.hall && nextBest(choosing.hall, instead[0], instead.length);
   if (others) {
     const offer = el('button', { type: 'button', class: 'button', id: 'instead' },

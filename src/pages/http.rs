@@ -85,6 +85,9 @@ const DEMO: Page = Page {
     scripts: &["demo.js", "site.js", "api.js"],
 };
 
+const UNDATED: Page =
+    Page { body: include_str!("../../web/undated.html"), title: "undated", styles: &[], scripts: &["site.js"] };
+
 const GONE: Page =
     Page { body: include_str!("../../web/gone.html"), title: "gone", styles: &[], scripts: &["site.js"] };
 
@@ -148,6 +151,11 @@ impl Asked {
         self.filled(StatusCode::OK, page, &self.language.words(&format!("{}.title", page.title), None), &[])
     }
 
+    /// Words of the page's language, as HTML.
+    pub(super) fn text(&self, name: &str) -> String {
+        escaped(&self.language.words(name, None))
+    }
+
     /// That there is no such thing.
     fn gone(&self) -> Response {
         self.filled(StatusCode::NOT_FOUND, &GONE, &self.language.words("gone.title", None), &[])
@@ -200,16 +208,26 @@ impl Asked {
     }
 }
 
-/// All concerts that are still to come.
-async fn programme(State(concerts): State<&'static Concerts>, asked: Asked) -> Response {
+/// All concerts that are still to come, and how far their sales are.
+async fn programme(
+    State(concerts): State<&'static Concerts>,
+    State(queues): State<&'static Queues>,
+    asked: Asked,
+) -> Response {
     let (programme, today) = (concerts.programme(), concerts.today());
     let mut list = String::new();
     for concert in programme.concerts().values() {
         let dates = dates(concert, today, asked.language);
-        if !dates.is_empty() {
-            let (id, title) = (concert.id, escaped(&concert.title));
-            let _ = writeln!(list, "<li><a href=\"/concerts/{id}\"><h2>{title}</h2><p>{dates}</p></a></li>");
-        }
+        let (lines, sale) = match queues.get(concert.queue) {
+            _ if concert.schedules.is_empty() => (String::new(), asked.text("programme.undated")),
+            Some(queue) if !dates.is_empty() => (format!("<p>{dates}</p>"), waiting::sale(queues, &queue, &asked)),
+            _ => continue,
+        };
+        let (id, title) = (concert.id, escaped(&concert.title));
+        let _ = writeln!(
+            list,
+            "<li><a href=\"/concerts/{id}\"><h2>{title}</h2>{lines}<p class=\"sale\">{sale}</p></a></li>"
+        );
     }
     asked.filled(StatusCode::OK, &PROGRAMME, &asked.language.words("programme.title", None), &[("concerts", &list)])
 }
@@ -232,6 +250,9 @@ async fn concert(
     let Some(concert) = id.ok().and_then(|IdPath(id)| concerts.concert(id)) else { return asked.gone() };
     let Some(queue) = queues.get(concert.queue) else { return asked.gone() };
     let (title, dates) = (escaped(&concert.title), dates(&concert, concerts.today(), asked.language));
+    if concert.schedules.is_empty() {
+        return asked.filled(StatusCode::OK, &UNDATED, &concert.title, &[("title", &title)]);
+    }
     if dates.is_empty() {
         return asked.gone();
     }

@@ -53,6 +53,34 @@ impl Room {
     }
 }
 
+/// How far the sale is that a queue serves, in a few words.
+pub(super) fn sale(queues: &Queues, queue: &Queue, asked: &Asked) -> String {
+    let settings = &queue.settings;
+    if let Some(at) = opens_at(queue) {
+        return asked.text("programme.opens").replace("{at}", &time(at, asked.language, asked.pages.time_zone));
+    }
+    let state = if queues.sold_out(queue) {
+        "soldout"
+    } else if settings.draining {
+        "closing"
+    } else if settings.paused {
+        "paused"
+    } else {
+        "open"
+    };
+    asked.text(&format!("programme.{state}"))
+}
+
+/// When sales open, unless they have.
+fn opens_at(queue: &Queue) -> Option<DateTime<Utc>> {
+    queue.settings.opens_at.filter(|at| *at > Utc::now())
+}
+
+/// A moment, which scripts show in the visitor's own time zone.
+fn time(at: DateTime<Utc>, language: Language, zone: Tz) -> String {
+    format!("<time datetime=\"{}\">{}</time>", rfc3339(at), language.moment(at, zone))
+}
+
 /// Says things of a queue in a language.
 struct Says<'a> {
     queue: &'a Queue,
@@ -67,12 +95,8 @@ impl Says<'_> {
         escaped(&self.language.words(name, None))
     }
 
-    fn opens_at(&self) -> Option<DateTime<Utc>> {
-        self.queue.settings.opens_at.filter(|at| *at > Utc::now())
-    }
-
     fn time(&self, at: DateTime<Utc>) -> String {
-        format!("<time datetime=\"{}\">{}</time>", rfc3339(at), self.language.moment(at, self.zone))
+        time(at, self.language, self.zone)
     }
 
     fn form(&self, button: &str) -> String {
@@ -95,7 +119,7 @@ impl Says<'_> {
         if self.queue.settings.draining {
             return Room::new(None, false, &[self.title("closing.title"), self.line("closing.text")]);
         }
-        let Some(at) = self.opens_at() else {
+        let Some(at) = opens_at(self.queue) else {
             if self.sold_out {
                 let parts = [self.title("soldout.title"), self.line("soldout.queue"), self.form("enter")];
                 return Room::new(None, false, &parts);
@@ -134,7 +158,7 @@ impl Says<'_> {
     }
 
     fn waiting(&self, view: &RankView, again: Option<u64>) -> Room {
-        if let Some(at) = self.opens_at() {
+        if let Some(at) = opens_at(self.queue) {
             let at = self.text("opens.at").replace("{at}", &self.time(at));
             let parts = [
                 self.title("early.spoken"),

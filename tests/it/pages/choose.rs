@@ -74,6 +74,26 @@ fn two_fight_for_a_seat_and_the_other_is_offered_the_next_best() {
 }
 
 #[test]
+fn the_best_are_taken_instead_of_what_was_chosen_only_when_one_says_so() {
+    block_on(async {
+        let (app, socket) = shop(&[]).await;
+        let browser = arrive(&socket, PHONE, 1).await;
+        browser.click(r#".seat input[value="5"]"#).await;
+        browser.find(r#".hall .mine[data-seats~="5"]"#).await;
+        browser.click("#best").await;
+        browser.sees("#notice", "You have chosen").await;
+        browser.assert_accessible().await;
+        assert_eq!(app.number("SELECT count(*) FROM reservation_block").await, 0, "nothing is held yet");
+        assert!(browser.has(r#".hall .mine[data-seats~="5"]"#).await, "it is still chosen");
+        browser.sees("#notice button", "Take the best one instead").await;
+        browser.click("#notice button").await;
+        browser.find("#pay").await;
+        assert!(!browser.text(".chosen").await.contains("seat 5"), "the best are others");
+        browser.close().await;
+    });
+}
+
+#[test]
 fn a_chosen_seat_that_goes_to_somebody_else_is_told_before_it_is_asked_for() {
     block_on(async {
         let (app, socket) = shop(&[]).await;

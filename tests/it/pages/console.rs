@@ -61,6 +61,13 @@ fn a_rate_that_is_changed_bends_the_curve() {
         browser.sees("#means-admitPerSecond", "At 40 a second the 2").await;
         browser.click("#save").await;
         browser.sees("#said", "Saved").await;
+        // What is said of the settings is of the moment that is shown.
+        let agree = "const [shown, said] = ['[data-fact=active]', '#means-maxActive'].map((css) =>
+                         document.querySelector(css).textContent.match(/[\\d,]+/)[0]);
+                     return shown === said ? '' : `${shown} are in, and ${said} are said to be`";
+        for _ in 0..50 {
+            assert_eq!(browser.run(agree).await, "");
+        }
         let falls_fast = async || figure(&browser, "admitted").await.is_some_and(|rate| rate > 6.0);
         browser.until("many a second are let in", falls_fast).await;
         browser.until("nobody waits", async || figure(&browser, "waiting").await == Some(0.0)).await;
@@ -215,6 +222,8 @@ fn who_is_no_operator_is_told_and_who_is_stays_one_for_this_tab() {
         token.send_keys(key()).await.unwrap();
         browser.click(".sign-in .main").await;
         browser.sees("[data-figure=waiting]", "0").await;
+        assert!(!browser.text("body").await.contains("이 토큰을 가진"), "what is over is not said any more");
+        assert_eq!(browser.run("return document.getElementById('urgent').textContent").await, "");
         assert_eq!(browser.place().await, "/console", "it is in no address");
         browser.client.refresh().await.unwrap();
         browser.sees("[data-figure=waiting]", "0").await;

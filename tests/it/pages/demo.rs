@@ -46,6 +46,7 @@ fn a_crowd_comes_and_buys_and_is_sent_home_and_both_sides_see_it() {
         browser.client.back().await.unwrap();
         browser.click("#stop").await;
         browser.sees("#standing", "The sale is over").await;
+        browser.sees("#standing", "have left, with a ticket or without").await;
         let fan = browser.run("return document.getElementById('fan').getAttribute('href')").await;
         browser.goto(fan.as_str().unwrap()).await;
         browser.sees("h1", "The Big Night").await;

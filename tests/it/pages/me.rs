@@ -24,6 +24,7 @@ fn a_ticket_is_given_back_once_it_is_said_twice() {
         browser.sees("#wallet table", "-₩120,000").await;
         browser.assert_accessible().await;
 
+        browser.sees("td:has([data-refund])", "Paid").await;
         browser.click("[data-refund]").await;
         browser.sees("dialog[open]", "₩120,000 go back to your wallet").await;
         browser.assert_accessible().await;

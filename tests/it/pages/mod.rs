@@ -13,3 +13,5 @@ mod plain;
 mod room;
 mod shop;
 mod states;
+mod touch;
+mod width;

@@ -1,9 +1,11 @@
 //! The waiting room without scripts: a form, a cookie, a page that asks again.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::hall::Hall;
-use crate::support::{Browser, Look, PHONE, block_on};
+use crate::support::{Browser, Look, PHONE, block_on, eventually};
 
 const WITHOUT_SCRIPTS: Look = Look { scripts: false, ..PHONE };
 
@@ -62,6 +64,66 @@ fn whatever_can_be_the_matter_is_said() {
         other.goto(&hall.page).await;
         other.sees("#room h2", "The queue is closing").await;
         other.close().await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn the_programme_says_how_far_each_sale_is() {
+    block_on(async {
+        let hall = Hall::with_seats(json!({"opensAt": "2031-12-01T20:00:00+09:00"}), 2).await;
+        let reads = async |language: &str| {
+            let answer = hall.app.call("GET", "/", &[("accept-language", language)], Value::Null).await;
+            let page = std::str::from_utf8(&answer.bytes).unwrap().to_owned();
+            let (_, rest) = page.split_once(&format!("href=\"{}\"", hall.page)).unwrap();
+            rest.split_once("</a>").unwrap().0.to_owned()
+        };
+        let says = async |language: &str, text: &str| {
+            eventually(text, Duration::from_secs(30), async || reads(language).await.contains(text)).await;
+        };
+        says("en", "Sales open on <time datetime=\"2031-12-01T11:00:00.000Z\">Monday, 1 December 2031, 20:00 (KST)")
+            .await;
+        says("ko", "2031년 12월 1일, 20:00 (KST)</time> 판매 시작").await;
+        let browser = Browser::open(&hall.socket, PHONE).await;
+        browser.goto("/").await;
+        browser.sees(&format!("[href='{}'] .sale", hall.page), "Sales open on December 1, 2031 at").await;
+        browser.assert_accessible().await;
+        browser.close().await;
+        for (settings, text) in [
+            (json!({"opensAt": null}), "On sale now"),
+            (json!({"paused": true}), "entry is paused"),
+            (json!({"draining": true}), "The queue is closing"),
+            (json!({"paused": false, "draining": false}), "On sale now"),
+        ] {
+            hall.set(settings).await;
+            says("en", text).await;
+        }
+        hall.sell_all().await;
+        says("en", "Sold out").await;
+        says("ko", "매진").await;
+    });
+}
+
+#[test]
+fn a_concert_whose_dates_are_to_come_says_so() {
+    block_on(async {
+        let hall = Hall::open(json!({})).await;
+        let made = hall.app.operate("POST", "/concerts", json!({"title": "Some <i>Day</i>"})).await.data().clone();
+        let page = format!("/concerts/{}", made["concertId"]);
+        let browser = hall.browser(WITHOUT_SCRIPTS).await;
+        let listed = async || {
+            browser.goto("/").await;
+            browser.has(&format!("[href='{page}']")).await
+        };
+        browser.until("it is in the programme", listed).await;
+        browser.sees(&format!("[href='{page}']"), "The dates are not announced yet").await;
+        browser.goto(&page).await;
+        browser.sees("h1", "Some <i>Day</i>").await;
+        browser.sees("main", "The dates are not announced yet").await;
+        browser.look(PHONE).await;
+        browser.client.refresh().await.unwrap();
+        browser.sees("main", "Look in again later").await;
+        browser.assert_accessible().await;
         browser.close().await;
     });
 }

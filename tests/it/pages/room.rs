@@ -153,3 +153,86 @@ fn the_first_view_is_light_loads_nothing_from_elsewhere_and_shows_no_token() {
         browser.close().await;
     });
 }
+
+#[test]
+fn what_is_needed_to_choose_is_there_before_ones_turn() {
+    block_on(async {
+        let hall = Hall::open(json!({"maxActive": 1000, "admitPerSecond": 1})).await;
+        hall.enter_all(101..115).await;
+        let browser = hall.browser(PHONE).await;
+        browser.click("#enter").await;
+        let is_ready = "const names = performance.getEntriesByType('resource').map(({ name }) => name);
+            return document.getElementById('room').dataset.state === 'waiting' &&
+                ['/seats.js', '/map.js', '/shop-en.js'].every((file) => names.some((name) => name.endsWith(file)))";
+        browser.until("it is loaded while one waits", async || browser.run(is_ready).await == true).await;
+        browser.find(".hall").await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn after_a_sleep_it_knows_the_place_again() {
+    block_on(async {
+        let (hall, others) = crowded().await;
+        let browser = hall.browser(PHONE).await;
+        browser.click("#enter").await;
+        browser.sees(PLACE, "6").await;
+        // A phone that sleeps has no network either, and the page does nothing.
+        browser.cut_off(true).await;
+        browser.tell("Page.setWebLifecycleState", json!({"state": "frozen"})).await;
+        for gone in &others[1..5] {
+            hall.app.leave(gone).await.data();
+        }
+        browser.cut_off(false).await;
+        browser.tell("Page.setWebLifecycleState", json!({"state": "active"})).await;
+        browser.sees(PLACE, "2").await;
+        browser.tell("Page.setWebLifecycleState", json!({"state": "frozen"})).await;
+        hall.app.leave(&others[0]).await.data();
+        hall.app.leave(&others[5]).await.data();
+        browser.tell("Page.setWebLifecycleState", json!({"state": "active"})).await;
+        browser.find(".hall").await;
+        browser.close().await;
+    });
+}
+
+#[test]
+fn who_asks_for_it_is_called_by_a_notification_and_a_sound() {
+    block_on(async {
+        let (hall, others) = crowded().await;
+        let browser = hall.browser(PHONE).await;
+        let origin = format!("http://{}", hall.socket.address());
+        let allowed = json!({"permissions": ["notifications"], "origin": origin});
+        browser.tell("Browser.grantPermissions", allowed).await;
+        browser.click("#enter").await;
+        browser.sees(PLACE, "6").await;
+        // Nobody is asked who does not want it; what is made is noted, and made.
+        browser
+            .run(
+                "window.made = [];
+                 for (const name of ['Notification', 'AudioContext']) {
+                     const real = window[name];
+                     window[name] = class extends real { constructor(...given) { super(...given); window.made.push([name, ...given]); } };
+                 }
+                 Object.defineProperty(document, 'visibilityState', { get: () => 'hidden', configurable: true })",
+            )
+            .await;
+        browser.click("#room .check input").await;
+        browser.assert_accessible().await;
+        assert_eq!(kept(&browser, "sound").await, "1");
+        for gone in &others[..] {
+            hall.app.leave(gone).await.data();
+        }
+        browser.find(".hall").await;
+        let made = browser.run("return window.made").await;
+        let called = made.as_array().unwrap().iter().find(|one| one[0] == "Notification").unwrap();
+        assert_eq!(
+            (&called[1], &called[2]["body"]),
+            (&json!("It is your turn"), &json!("Winter <b>Strings</b>")),
+            "{made}"
+        );
+        assert!(made.as_array().unwrap().iter().any(|one| one[0] == "AudioContext"), "{made}");
+        let flashes = async || browser.client.title().await.unwrap().contains("It is your turn");
+        browser.until("the title flashes", flashes).await;
+        browser.close().await;
+    });
+}
