@@ -29,7 +29,7 @@ fn a_crowd_comes_and_buys_and_is_sent_home_and_both_sides_see_it() {
         browser.sees("#standing", "Nobody has come yet").await;
         browser.assert_accessible().await;
         let [fans, rate] = [browser.find("#fans").await, browser.find("#rate").await];
-        for (field, number) in [(&fans, "150"), (&rate, "50")] {
+        for (field, number) in [(&fans, "1500"), (&rate, "10")] {
             field.clear().await.unwrap();
             field.send_keys(number).await.unwrap();
         }

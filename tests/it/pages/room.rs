@@ -1,10 +1,12 @@
 //! The waiting room, as somebody sees it who waits: the place, and that nothing loses it.
 
+use std::time::Duration;
+
 use fantoccini::key::Key;
 use serde_json::json;
 
 use super::hall::Hall;
-use crate::support::{Browser, PHONE, block_on};
+use crate::support::{Browser, PHONE, Proxy, block_on, eventually};
 
 const PLACE: &str = "[data-part=place]";
 
@@ -71,6 +73,27 @@ fn a_lost_connection_is_said_and_the_place_stays_on_the_page() {
         for complaint in browser.complaints().await {
             assert!(complaint.contains("ERR_INTERNET_DISCONNECTED"), "{complaint}");
         }
+        browser.close().await;
+    });
+}
+
+#[test]
+fn a_connection_over_which_nothing_comes_any_more_is_given_up_for_another() {
+    block_on(async {
+        let (hall, others) = crowded().await;
+        let network = Proxy::before(&format!("http://{}", hall.socket.address())).await;
+        let browser = Browser::open(&hall.socket.behind(&network), PHONE).await;
+        browser.goto(&hall.page).await;
+        browser.click("#enter").await;
+        browser.sees(PLACE, "6").await;
+        // Nobody is told of it, as when a phone has changed from one network to another.
+        network.swallow();
+        for gone in &others[1..5] {
+            hall.app.leave(gone).await.data();
+        }
+        // A stream says something every 15 s, and is given up after 20.
+        let moved = async || browser.text(PLACE).await == "2";
+        eventually("the place moves again", Duration::from_mins(1), moved).await;
         browser.close().await;
     });
 }

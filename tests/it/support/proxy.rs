@@ -1,4 +1,4 @@
-//! A network between a service and a store that can swallow what is sent: connections stay open, and nothing arrives. It can
+//! A network, between a service and a store or before a service, that can swallow what is sent: connections stay open, and nothing arrives. It can
 //! be slow to let new connections through.
 
 use std::net::SocketAddr;
@@ -51,6 +51,11 @@ impl Proxy {
     /// The store's address, by way of this proxy.
     pub fn url(&self, store: &str) -> String {
         store.replacen(host_and_port(store), &self.address.to_string(), 1)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// From now on it takes so long until anything goes over a new connection.

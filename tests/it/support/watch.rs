@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinHandle;
 
+use super::Proxy;
 use super::{SLACK, TestApp};
 
 const EVENTS: &str = "/api/v1/queues/token/events";
@@ -57,6 +58,11 @@ impl TestApp {
 }
 
 impl Socket {
+    /// The same, by way of a network that may fail.
+    pub fn behind(&self, network: &Proxy) -> Self {
+        Self { address: network.address(), serve: tokio::spawn(async {}) }
+    }
+
     /// Serves these calls on a free port.
     pub async fn serving(router: Router) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
