@@ -9,8 +9,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::task::JoinHandle;
 
-use super::Proxy;
-use super::{SLACK, TestApp};
+use super::{Proxy, SLACK, TestApp};
 
 const EVENTS: &str = "/api/v1/queues/token/events";
 
