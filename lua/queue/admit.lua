@@ -74,23 +74,24 @@ end
 local function let_in(heads, now, terms, report)
   local records = redis.call('HMGET', tokens, unpack(heads))
   local expiry, since = string.format('%d', now + terms.active_ttl), string.format('%d', now)
-  local expiries, changed = {}, {}
-  for i, user in ipairs(heads) do
-    local record = records[i]
+  local gone = gone_since(now, terms.waiting_ttl)
+  local expiries, changed, waits = {}, {}, report.waits
+  local many, waited = 0, #waits
+  for i = 1, #heads do
+    local user, record = heads[i], records[i]
     -- All but the status and the time stays as it is written.
-    local status, middle, entered, seen = string.match(record or '', '^(%u)(:%d+:(%d+):)(%d+)$')
-    if not status or has_left(tonumber(seen), now, terms.waiting_ttl) then
+    local middle, entered, seen = string.match(record or '', '^W(:%d+:(%d+):)(%d+)$')
+    if not middle or tonumber(seen) <= gone then
       end_token(user, parse_token(record), 'E', now)
       report.abandoned = report.abandoned + 1
     else
-      expiries[#expiries + 1] = expiry
-      expiries[#expiries + 1] = user
-      changed[#changed + 1] = user
-      changed[#changed + 1] = 'A' .. middle .. since
-      report.waits[#report.waits + 1] = now - entered
+      local at = 2 * many
+      many = many + 1
+      expiries[at + 1], expiries[at + 2] = expiry, user
+      changed[at + 1], changed[at + 2] = user, 'A' .. middle .. since
+      waits[waited + many] = now - entered
     end
   end
-  local many = #changed / 2
   if many > 0 then
     redis.call('ZADD', active, unpack(expiries))
     redis.call('HSET', tokens, unpack(changed))

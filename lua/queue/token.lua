@@ -117,10 +117,15 @@ local function end_token(user, token, status, now)
   end
 end
 
--- A waiting token that was not seen for its time has left, whether it was reaped yet or not. While Redis was away nobody
--- could be seen.
+-- A waiting token that was not seen since then has left, whether it was reaped yet or not. While Redis was away nobody could
+-- be seen: until it is up for that long, nobody has left.
+local function gone_since(now, waiting_ttl)
+  local since = now - waiting_ttl
+  return opened <= since and since or -1
+end
+
 local function has_left(seen, now, waiting_ttl)
-  return math.max(seen, opened) + waiting_ttl <= now
+  return seen <= gone_since(now, waiting_ttl)
 end
 
 -- Whether places that were lost with a former Redis can be claimed still.
