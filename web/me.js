@@ -2,7 +2,7 @@
 
 import { call, stored } from './api.js';
 import { el, speak } from './site.js';
-import { print, ticket } from './ticket.js';
+import { bySeat, print, ticket } from './ticket.js';
 import { date, dateTime, learn, t, time, won } from './words.js';
 
 const LARGEST_CHARGE = 100_000_000;
@@ -139,7 +139,7 @@ async function tickets() {
     all.push(...data.payments.filter((one) => one.status === 'PAID' && one.date >= today));
     cursor = data.nextCursor;
   } while (cursor);
-  all.sort((one, other) => one.date.localeCompare(other.date) || one.paymentHistoryId - other.paymentHistoryId);
+  all.sort((one, other) => one.date.localeCompare(other.date) || one.concertId - other.concertId || bySeat(one, other));
   parts.tickets.replaceChildren(...all.map((one) => ticket(called(one.concertId), one)),
     all.length ? el('p', { class: 'acts screen' }, print()) : el('p', {}, t('shop.my.no.tickets'), ' ', el('a', { href: '/' }, t('shop.my.programme'))));
 }
@@ -158,7 +158,8 @@ async function held() {
   const line = (one) => el('li', {}, el('a', { href: `/concerts/${one.concertId}` }, called(one.concertId)),
     el('span', {}, `${date(one.date)} · ${seatOf(one)} · ${won(one.price)}`),
     el('small', {}, t('shop.my.until', { time: time(one.expiresAt) })));
-  parts.held.replaceChildren(...[...own.values()].map(line));
+  const all = [...own.values()].sort((one, other) => one.concertScheduleId - other.concertScheduleId || bySeat(one, other));
+  parts.held.replaceChildren(...all.map(line));
   if (!own.size) parts.held.replaceWith(parts.held = el('p', {}, t('shop.my.no.held')));
 }
 

@@ -3,7 +3,7 @@
 
 import { call } from './api.js';
 import { el, speak } from './site.js';
-import { print, ticket } from './ticket.js';
+import { bySeat, print, ticket } from './ticket.js';
 import { date, t, timer, won } from './words.js';
 
 // The most that one charge can be.
@@ -15,6 +15,7 @@ const SPOKEN = [60, 10];
 // `held` are reservations of the token's user; `done()` is called when they are paid, `over()` when the token has ended before,
 // `back(why)` to choose again. Returns a function that ends it.
 export function pay(root, { token, held, done, over, back }) {
+  held.sort(bySeat);
   const paying = { root, token, held, done, over, back, ids: held.map((one) => one.reservationId).sort((one, other) => one - other) };
   paying.total = held.reduce((sum, one) => sum + one.price, 0);
   drawn(paying);

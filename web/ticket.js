@@ -17,4 +17,9 @@ export function ticket(title, seat, ...more) {
     ...more);
 }
 
+// Seats in the order in which they stand in the hall.
+const order = new Intl.Collator(undefined, { numeric: true });
+export const bySeat = (one, other) =>
+  order.compare(one.section, other.section) || order.compare(one.row, other.row) || one.seatNumber - other.seatNumber;
+
 export const print = () => el('button', { type: 'button', class: 'button screen', onclick: () => window.print() }, t('shop.print'));

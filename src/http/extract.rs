@@ -86,7 +86,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
         query.map(|query| Self(query.0)).map_err(|rejection| {
             let text = rejection.body_text();
             let said = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            ApiError::invalid(format!("The query is not as it should be: {said}."))
+            ApiError::invalid(format!("The query is not as it should be: {}.", in_plain_words(said)))
         })
     }
 }
@@ -127,7 +127,36 @@ async fn read_json<T: DeserializeOwned>(request: Request, limit: usize) -> Resul
     if !text.trim_start().starts_with('{') {
         return Err(ApiError::invalid("The body is not a JSON object."));
     }
-    serde_json::from_str(text).map_err(|error| ApiError::invalid(format!("The body does not fit this call: {error}.")))
+    serde_json::from_str(text).map_err(|error| {
+        ApiError::invalid(format!("The body does not fit this call: {}.", in_plain_words(&error.to_string())))
+    })
+}
+
+/// What a deserializer says, in the words of JSON where it has those of Rust.
+fn in_plain_words(said: &str) -> String {
+    let words = [
+        ("expected i64", "expected a whole number"),
+        ("expected i32", "expected a whole number"),
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected f64", "expected a number"),
+        ("expected a sequence", "expected an array"),
+        ("expected a map", "expected an object"),
+        ("invalid digit found in string", "not a whole number"),
+        ("cannot parse integer from empty string", "not a whole number"),
+        ("number too large to fit in target type", "too large"),
+        ("number too small to fit in target type", "too small"),
+    ];
+    let said = words.iter().fold(said.to_owned(), |said, (rust, plain)| said.replace(rust, plain));
+    match said.split_once("expected struct ") {
+        Some((before, rest)) => {
+            let after =
+                rest.split_once(|letter: char| !letter.is_alphanumeric()).map_or("", |(name, _)| &rest[name.len()..]);
+            format!("{before}expected an object{after}")
+        }
+        None => said,
+    }
 }
 
 /// A form body (`application/x-www-form-urlencoded`), as the fields of `T`. No body is an empty form.
@@ -144,9 +173,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
             let message = "This call takes a form: application/x-www-form-urlencoded.";
             return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message));
         }
-        serde_urlencoded::from_bytes(&body)
-            .map(Self)
-            .map_err(|error| ApiError::invalid(format!("The form does not fit this call: {error}.")))
+        serde_urlencoded::from_bytes(&body).map(Self).map_err(|error| {
+            ApiError::invalid(format!("The form does not fit this call: {}.", in_plain_words(&error.to_string())))
+        })
     }
 }
 

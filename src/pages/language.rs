@@ -76,7 +76,7 @@ impl Language {
     /// A date as people write it.
     pub(super) fn date(self, date: NaiveDate) -> String {
         let form = match self {
-            Self::English => "%A, %-d %B %Y",
+            Self::English => "%A, %B %-d, %Y",
             Self::Korean => "%Y년 %-m월 %-d일",
         };
         date.format(form).to_string()

@@ -394,7 +394,9 @@ impl From<HoldError> for ApiError {
             }
             HoldError::NoSeat => Self::new(ErrorCode::SeatNotFound, "The schedule has no such seat."),
             HoldError::Taken => Self::new(ErrorCode::SeatTaken, "The seat is held or sold to someone else."),
-            HoldError::Limit => Self::new(ErrorCode::HoldLimit, "You hold as many seats of this schedule as one may."),
+            HoldError::Limit => {
+                Self::new(ErrorCode::HoldLimit, "One person may not hold so many seats of this schedule.")
+            }
             HoldError::NotActive(standing) => match standing.require_active() {
                 Err(error) => error,
                 Ok(()) => Self::internal("an active token was found inactive"),

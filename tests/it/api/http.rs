@@ -7,6 +7,7 @@ use http::Method;
 use onsale::http::ErrorCode;
 use serde_json::{Value, json};
 
+use crate::admin::OPERATED;
 use crate::support::{Answer, SLACK, TestApp, block_on, eventually};
 
 /// The contract's table.
@@ -289,5 +290,34 @@ fn without_its_migrations_it_is_not_ready() {
         let app = TestApp::without_jobs(&[]).await;
         sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 3").execute(app.pool()).await.unwrap();
         app.ask("GET", "/readyz").send().await.assert_error(503, "UNAVAILABLE");
+    });
+}
+
+#[test]
+fn what_is_wrong_is_said_in_the_words_of_json() {
+    block_on(async {
+        let app = TestApp::without_jobs(&OPERATED).await;
+        let token = app.enter(1).await;
+        let batch = "/api/v1/reservations/concert/batch";
+        for (method, path, body, plain) in [
+            ("POST", batch, json!({"concertScheduleId": 1, "concertSeatIds": 5}), "an array"),
+            ("POST", batch, json!({"concertScheduleId": 1, "count": "x", "bestAvailable": true}), "a whole number"),
+            ("GET", "/api/v1/user-wallets/transactions?size=x", Value::Null, "whole number"),
+            ("GET", "/api/v1/concerts?page=99999999999999999999999", Value::Null, "too large"),
+        ] {
+            let answer = app.call(method, path, &[("userId", "1"), ("token", &token)], body).await;
+            answer.assert_error(400, "INVALID_REQUEST");
+            let said = answer.body["error"]["message"].as_str().unwrap();
+            assert!(said.contains(plain), "{path}: {said}");
+            for rust in ["i64", "u32", "usize", "struct", "sequence", "digit", "target type"] {
+                assert!(!said.contains(rust), "{path}: {said}");
+            }
+        }
+        let plan = json!({"title": "x", "schedules": [{"date": "2198-01-01", "sections": 7}]});
+        let said = app.operate("POST", "/concerts", plan).await.body["error"]["message"].to_string();
+        assert!(said.contains("expected an array"), "{said}");
+        let plan = json!({"title": "x", "schedules": [7]});
+        let said = app.operate("POST", "/concerts", plan).await.body["error"]["message"].to_string();
+        assert!(said.contains("expected an object"), "{said}");
     });
 }

@@ -114,11 +114,11 @@ fn the_best_together_are_held_by_one_tap_and_kept_over_a_reload() {
     block_on(async {
         let (app, socket) = shop(&[]).await;
         let browser = arrive(&socket, PHONE, 1).await;
-        browser.run("document.getElementById('many').value = '2'").await;
+        browser.run("document.getElementById('many').value = '4'").await;
         browser.click("#best").await;
-        browser.sees(".chosen", "seat 1\n").await;
-        browser.sees(".chosen", "seat 2\n").await;
-        browser.sees("#charge", "₩400,000").await;
+        browser.sees("#charge", "₩800,000").await;
+        let side_by_side = "return [...document.querySelectorAll('.chosen li')].map((one) => one.textContent.match(/seat ([0-9]+)/)[1]).join()";
+        assert_eq!(browser.run(side_by_side).await, "1,2,3,4");
         browser.assert_accessible().await;
         browser.client.refresh().await.unwrap();
         browser.sees(".chosen", "seat 2\n").await;

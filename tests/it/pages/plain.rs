@@ -16,7 +16,7 @@ fn a_place_is_shown_and_moves_by_itself() {
         let others = hall.enter_all(101..107).await;
         let browser = hall.browser(WITHOUT_SCRIPTS).await;
         browser.sees("h1", "Winter <b>Strings</b>").await;
-        browser.sees(".dates", "Wednesday, 24 December 2031").await;
+        browser.sees(".dates", "Wednesday, December 24, 2031").await;
         browser.click("#enter").await;
         browser.sees(".figure", "6").await;
         assert_eq!(browser.place().await, hall.page);
@@ -81,7 +81,7 @@ fn the_programme_says_how_far_each_sale_is() {
         let says = async |language: &str, text: &str| {
             eventually(text, Duration::from_secs(30), async || reads(language).await.contains(text)).await;
         };
-        says("en", "Sales open on <time datetime=\"2031-12-01T11:00:00.000Z\">Monday, 1 December 2031, 20:00 (KST)")
+        says("en", "Sales open on <time datetime=\"2031-12-01T11:00:00.000Z\">Monday, December 1, 2031, 20:00 (KST)")
             .await;
         says("ko", "2031년 12월 1일, 20:00 (KST)</time> 판매 시작").await;
         let browser = Browser::open(&hall.socket, PHONE).await;
