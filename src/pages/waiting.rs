@@ -61,10 +61,7 @@ const NEAR: TimeDelta = TimeDelta::days(7);
 pub(super) fn sale(queue: &Queue, is_sold_out: bool, asked: &Asked) -> String {
     let settings = &queue.settings;
     if let Some(at) = opens_at(queue).filter(|_| !settings.draining) {
-        let opens = asked.text("programme.opens").replace("{at}", &time(at, asked.language, asked.pages.time_zone));
-        let left = at - Utc::now();
-        let soon = if left < NEAR { said_in(asked, left) } else { String::new() };
-        return format!("{opens} <b data-opens=\"{}\">{soon}</b>", rfc3339(at));
+        return opening(at, asked.language, asked.pages.time_zone);
     }
     let state = if is_sold_out {
         "soldout"
@@ -78,10 +75,17 @@ pub(super) fn sale(queue: &Queue, is_sold_out: bool, asked: &Asked) -> String {
     asked.text(&format!("programme.{state}"))
 }
 
-/// How long it is until then.
-fn said_in(asked: &Asked, left: TimeDelta) -> String {
-    let time = asked.language.duration(u64::try_from(left.num_seconds()).unwrap_or_default());
-    asked.text("programme.in").replace("{time}", &escaped(&time))
+/// When sales open, and how long it is until then if that is not long.
+fn opening(at: DateTime<Utc>, language: Language, zone: Tz) -> String {
+    let opens = escaped(&language.words("programme.opens", None)).replace("{at}", &time(at, language, zone));
+    let left = at - Utc::now();
+    let soon = if left < NEAR { said_in(language, left) } else { String::new() };
+    format!("{opens} <b data-opens=\"{}\">{soon}</b>", rfc3339(at))
+}
+
+fn said_in(language: Language, left: TimeDelta) -> String {
+    let time = language.duration(u64::try_from(left.num_seconds()).unwrap_or_default());
+    escaped(&language.words("programme.in", None).replace("{time}", &time))
 }
 
 /// When sales open, unless they have.
@@ -139,10 +143,8 @@ impl Says<'_> {
             }
             return Room::new(None, false, &[self.title("none.title"), self.line("none.text"), self.form("enter")]);
         };
-        let at = self.text("opens.at").replace("{at}", &self.time(at));
-        let parts =
-            [self.title("opens.title"), format!("<p>{at}</p>"), self.line("opens.fair"), self.form("enter.early")];
-        Room::new(None, false, &parts)
+        let opens = format!("<h2>{}</h2>", opening(at, self.language, self.zone));
+        Room::new(None, false, &[opens, self.line("opens.fair"), self.form("enter.early")])
     }
 
     fn failed(&self, error: &ApiError) -> Room {
@@ -172,10 +174,9 @@ impl Says<'_> {
 
     fn waiting(&self, view: &RankView, again: Option<u64>) -> Room {
         if let Some(at) = opens_at(self.queue) {
-            let at = self.text("opens.at").replace("{at}", &self.time(at));
             let parts = [
                 self.title("early.spoken"),
-                format!("<p>{at}</p>"),
+                format!("<p>{}</p>", opening(at, self.language, self.zone)),
                 self.line("opens.fair"),
                 self.line("plain.refreshes"),
             ];

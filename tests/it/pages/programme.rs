@@ -4,7 +4,7 @@ use chrono::{Duration, Utc};
 use serde_json::{Value, json};
 
 use super::hall::Hall;
-use crate::support::{Browser, Look, OwnServers, PHONE, TestApp, block_on};
+use crate::support::{Browser, Look, OwnServers, PHONE, TestApp, block_on, serve_settings};
 
 const WITHOUT_SCRIPTS: Look = Look { scripts: false, ..PHONE };
 
@@ -88,12 +88,16 @@ fn of_concerts_that_share_a_queue_the_one_that_is_sold_out_is_said_to_be() {
 fn the_programme_asks_no_store() {
     block_on(async {
         let servers = OwnServers::start().await;
-        let app: TestApp = servers.app().await;
-        let postgres = servers.pause_postgres(&app).await;
-        let redis = servers.pause_redis();
-        let page = app.call("GET", "/", &[], Value::Null).await;
-        let text = std::str::from_utf8(&page.bytes).unwrap();
-        assert_eq!((page.status.as_u16(), text.matches("On sale now").count()), (200, 10), "{text}");
-        drop((postgres, redis));
+        let (postgres, redis) = (servers.servers.postgres.url(), servers.servers.redis.url());
+        // Without jobs, which ask by the clock.
+        let app = TestApp::from_settings(serve_settings(&["--database-url", &postgres, "--redis-url", &redis])).await;
+        let asked = servers.scripts_run().await;
+        let _paused = servers.pause_postgres(&app).await;
+        for _ in 0..3 {
+            let page = app.call("GET", "/", &[], Value::Null).await;
+            let text = std::str::from_utf8(&page.bytes).unwrap();
+            assert_eq!((page.status.as_u16(), text.matches("On sale now").count()), (200, 10), "{text}");
+        }
+        assert_eq!(servers.scripts_run().await, asked);
     });
 }
