@@ -1,7 +1,10 @@
 // The audit log: who did what, newest first.
 
 import { el } from './site.js';
-import { dateTime, t } from './words.js';
+import { language, number, t } from './words.js';
+
+// Of two acts in a minute, it matters which was first.
+const exact = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'long' });
 
 export function log(room, operator) {
   let cursor = null;
@@ -12,10 +15,20 @@ export function log(room, operator) {
   const said = el('p', { class: 'note bad', hidden: true });
   room.replaceChildren(el('section', { class: 'card' }, el('div', { class: 'row' }, el('h2', {}, t('log.title')), again), said, list, more));
 
+  // What a queue's settings became, in a line; those without words by their own names.
+  const setting = ([name, value]) => {
+    const words = t(`setting.${name}`);
+    const none = name === 'opensAt' ? '–' : t('setting.server');
+    const now = name === 'opensAt' && value ? exact.format(new Date(value)) : Number.isInteger(value) ? number(value) : String(value);
+    return `${words.startsWith('setting.') ? name : words}: ${value === null ? none : now}`;
+  };
+  const became = (action, request) => action === 'SET_QUEUE' && el('p', {}, Object.entries(request ?? {}).map(setting).join(' · '));
+
   const entry = ({ at, operator: who, action, target, request, outcome, requestId }) => el(
     'li', { data: { action } },
     el('div', { class: 'row' }, el('strong', {}, t(`log.${action}`)), el('span', {}, target)),
-    el('p', { class: 'soft' }, `${who} · `, el('time', { datetime: at }, dateTime(at))),
+    el('p', { class: 'soft' }, `${who} · `, el('time', { datetime: at }, exact.format(new Date(at)))),
+    became(action, request),
     el('details', {},
       el('summary', {}, t('log.details')),
       // It may be long, and is scrolled: by keys too.

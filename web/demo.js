@@ -57,13 +57,13 @@ async function ask(method) {
 
 function show(now) {
   if (!now) return;
-  const { waiting, admitted, sold, ended, failures, isThere } = now;
+  const { waiting, admitted, sold, ended, through, failures, isThere } = now;
   start.hidden = isThere;
   stop.hidden = !isThere;
   fan.href = `/concerts/${now.concertId}`;
   standing.textContent = t(isThere ? 'demo.there' : 'demo.gone', { fans: now.fans, ended });
   const fact = (name, value) => el('div', {}, el('dt', {}, t(`demo.${name}`)), el('dd', { data: { fact: name } }, number(value)));
-  facts.replaceChildren(fact('admitted', admitted), fact('ended', ended), fact('failures', failures));
+  facts.replaceChildren(fact('admitted', admitted), fact('through', through), fact('failures', failures));
   const at = Date.now();
   points.push({ at, waiting, sold });
   while (points[0].at < at - MINUTES * 60_000) points.shift();

@@ -44,8 +44,10 @@ pub struct Standing {
     pub admitted: u64,
     /// Who has a ticket.
     pub sold: u64,
-    /// Who is through, with a ticket or without.
+    /// Who is through, with a ticket or without, let in or not.
     pub ended: u64,
+    /// Who of those who were let in is through: never more than they.
+    pub through: u64,
     /// Calls that had to be made again.
     pub failures: u64,
 }
@@ -82,8 +84,11 @@ impl Crowd {
     /// How it stands.
     #[must_use]
     pub fn standing(&self) -> Standing {
-        let (now, figures) = (self.figures.now(), &self.figures);
+        let figures = &self.figures;
+        // Read before those who were let in: who is let in and through meanwhile counts as neither.
+        let through = figures.ended_inside();
+        let now = figures.now();
         let (waiting, admitted, sold) = (now.waiting, now.admitted, now.sold);
-        Standing { waiting, admitted, sold, ended: figures.ended(), failures: figures.failures() }
+        Standing { waiting, admitted, sold, ended: figures.ended(), through, failures: figures.failures() }
     }
 }

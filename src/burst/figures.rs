@@ -79,6 +79,7 @@ pub struct Figures {
     sold: AtomicU64,
     ended: AtomicU64,
     ended_outside: AtomicU64,
+    ended_inside: AtomicU64,
     requests: AtomicU64,
     failures: AtomicU64,
     too_late: AtomicU64,
@@ -107,6 +108,7 @@ impl Figures {
             sold: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             ended_outside: AtomicU64::new(0),
+            ended_inside: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             too_late: AtomicU64::new(0),
@@ -165,9 +167,7 @@ impl Figures {
 
     pub(super) fn ends(&self, outcome: Outcome, was_in: bool) {
         add(&self.ended);
-        if !was_in {
-            add(&self.ended_outside);
-        }
+        add(if was_in { &self.ended_inside } else { &self.ended_outside });
         let mut state = self.state();
         match outcome {
             Outcome::Sold => add(&self.sold),
@@ -183,6 +183,11 @@ impl Figures {
 
     pub(super) fn ended(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Who was let in, and has ended.
+    pub(super) fn ended_inside(&self) -> u64 {
+        self.ended_inside.load(Ordering::Relaxed)
     }
 
     pub(super) fn requests(&self) -> u64 {

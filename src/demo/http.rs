@@ -60,8 +60,10 @@ struct CrowdView {
     waiting: u64,
     admitted: u64,
     sold: u64,
-    /// Who is through, with a ticket or without.
+    /// Who is through, with a ticket or without, let in or not.
     ended: u64,
+    /// Who of those who were let in is through.
+    through: u64,
     /// Calls that had to be made again.
     failures: u64,
     /// Whether it is there still.
@@ -79,6 +81,7 @@ impl From<&Sent> for CrowdView {
             admitted: standing.admitted,
             sold: standing.sold,
             ended: standing.ended,
+            through: standing.through,
             failures: standing.failures,
             is_there: sent.is_there(),
         }

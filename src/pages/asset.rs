@@ -24,6 +24,7 @@ const FILES: &[(&str, &str)] = &[
     ("api.js", include_str!("../../web/api.js")),
     ("words.js", include_str!("../../web/words.js")),
     ("site.js", include_str!("../../web/site.js")),
+    ("programme.js", include_str!("../../web/programme.js")),
     ("concert.js", include_str!("../../web/concert.js")),
     ("waiting.js", include_str!("../../web/waiting.js")),
     ("draw.js", include_str!("../../web/draw.js")),

@@ -25,6 +25,7 @@ use crate::http::{ApiError, ErrorCode, IdPath, RateLimits, cookies, takes_gzip};
 use crate::identity::Identity;
 use crate::ids::{self, UserId};
 use crate::queue::{Presented, Queues};
+use crate::seat::Seats;
 
 /// A page's own scripts and styles run, and it may ask this service; nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -54,8 +55,12 @@ struct Page {
     scripts: &'static [&'static str],
 }
 
-const PROGRAMME: Page =
-    Page { body: include_str!("../../web/programme.html"), title: "programme", styles: &[], scripts: &["site.js"] };
+const PROGRAMME: Page = Page {
+    body: include_str!("../../web/programme.html"),
+    title: "programme",
+    styles: &[],
+    scripts: &["programme.js", "site.js", "api.js"],
+};
 
 const CONCERT: Page = Page {
     body: include_str!("../../web/concert.html"),
@@ -100,6 +105,7 @@ where
     &'static Pages: FromRef<S>,
     &'static Queues: FromRef<S>,
     &'static RateLimits: FromRef<S>,
+    &'static Seats: FromRef<S>,
 {
     // Put together now, not when somebody waits for it.
     asset::prepare();
@@ -208,10 +214,11 @@ impl Asked {
     }
 }
 
-/// All concerts that are still to come, and how far their sales are.
+/// All concerts that are still to come, and how far their sales are. All of it is known here: no store is asked for it.
 async fn programme(
     State(concerts): State<&'static Concerts>,
     State(queues): State<&'static Queues>,
+    State(seats): State<&'static Seats>,
     asked: Asked,
 ) -> Response {
     let (programme, today) = (concerts.programme(), concerts.today());
@@ -220,7 +227,10 @@ async fn programme(
         let dates = dates(concert, today, asked.language);
         let (lines, sale) = match queues.get(concert.queue) {
             _ if concert.schedules.is_empty() => (String::new(), asked.text("programme.undated")),
-            Some(queue) if !dates.is_empty() => (format!("<p>{dates}</p>"), waiting::sale(queues, &queue, &asked)),
+            Some(queue) if !dates.is_empty() => {
+                let is_sold_out = queues.sold_out(&queue) || is_sold_out(concert, today, seats);
+                (format!("<p>{dates}</p>"), waiting::sale(&queue, is_sold_out, &asked))
+            }
             _ => continue,
         };
         let (id, title) = (concert.id, escaped(&concert.title));
@@ -230,6 +240,12 @@ async fn programme(
         );
     }
     asked.filled(StatusCode::OK, &PROGRAMME, &asked.language.words("programme.title", None), &[("concerts", &list)])
+}
+
+/// Whether nothing is left of a concert, which may share its queue with others, as far as this instance has seen.
+fn is_sold_out(concert: &Concert, today: NaiveDate, seats: &Seats) -> bool {
+    let mut coming = concert.schedules.iter().filter(|schedule| schedule.date >= today);
+    coming.all(|schedule| seats.unsold_lately(schedule.id) == Some(0))
 }
 
 /// The dates from today on.

@@ -88,6 +88,17 @@ impl Language {
         format!("{}, {}", self.date(at.date_naive()), at.format("%H:%M (%Z)"))
     }
 
+    /// So many seconds, in the unit that people would say them in.
+    pub(super) fn duration(self, seconds: u64) -> String {
+        let (unit, size) = match seconds {
+            ..90 => ("seconds", 1),
+            90..5400 => ("minutes", 60),
+            5400..172_800 => ("hours", 3600),
+            _ => ("days", 86_400),
+        };
+        self.words(&format!("plain.{unit}"), Some((seconds + size / 2) / size))
+    }
+
     fn dictionary(self) -> &'static Dictionary {
         match self {
             Self::English => &ENGLISH,

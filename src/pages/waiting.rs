@@ -1,7 +1,7 @@
 //! The waiting room without scripts: a form that takes a place, a cookie that keeps its token, a page that asks again by
 //! itself. Scripts, where they run, put their own view in its place.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use http::header::HeaderMap;
 
@@ -53,13 +53,17 @@ impl Room {
     }
 }
 
-/// How far the sale is that a queue serves, in a few words.
-pub(super) fn sale(queues: &Queues, queue: &Queue, asked: &Asked) -> String {
+/// An opening that is nearer is also said in days, hours or minutes from now.
+const NEAR: TimeDelta = TimeDelta::days(7);
+
+/// How far the sale is of a concert that a queue serves, in a few words. Of an opening, scripts say the time in the visitor's
+/// zone, and count on.
+pub(super) fn sale(queue: &Queue, is_sold_out: bool, asked: &Asked) -> String {
     let settings = &queue.settings;
-    if let Some(at) = opens_at(queue) {
-        return asked.text("programme.opens").replace("{at}", &time(at, asked.language, asked.pages.time_zone));
+    if let Some(at) = opens_at(queue).filter(|_| !settings.draining) {
+        return opening(at, asked.language, asked.pages.time_zone);
     }
-    let state = if queues.sold_out(queue) {
+    let state = if is_sold_out {
         "soldout"
     } else if settings.draining {
         "closing"
@@ -69,6 +73,19 @@ pub(super) fn sale(queues: &Queues, queue: &Queue, asked: &Asked) -> String {
         "open"
     };
     asked.text(&format!("programme.{state}"))
+}
+
+/// When sales open, and how long it is until then if that is not long.
+fn opening(at: DateTime<Utc>, language: Language, zone: Tz) -> String {
+    let opens = escaped(&language.words("programme.opens", None)).replace("{at}", &time(at, language, zone));
+    let left = at - Utc::now();
+    let soon = if left < NEAR { said_in(language, left) } else { String::new() };
+    format!("{opens} <b data-opens=\"{}\">{soon}</b>", rfc3339(at))
+}
+
+fn said_in(language: Language, left: TimeDelta) -> String {
+    let time = language.duration(u64::try_from(left.num_seconds()).unwrap_or_default());
+    escaped(&language.words("programme.in", None).replace("{time}", &time))
 }
 
 /// When sales open, unless they have.
@@ -126,10 +143,8 @@ impl Says<'_> {
             }
             return Room::new(None, false, &[self.title("none.title"), self.line("none.text"), self.form("enter")]);
         };
-        let at = self.text("opens.at").replace("{at}", &self.time(at));
-        let parts =
-            [self.title("opens.title"), format!("<p>{at}</p>"), self.line("opens.fair"), self.form("enter.early")];
-        Room::new(None, false, &parts)
+        let opens = format!("<h2>{}</h2>", opening(at, self.language, self.zone));
+        Room::new(None, false, &[opens, self.line("opens.fair"), self.form("enter.early")])
     }
 
     fn failed(&self, error: &ApiError) -> Room {
@@ -159,10 +174,9 @@ impl Says<'_> {
 
     fn waiting(&self, view: &RankView, again: Option<u64>) -> Room {
         if let Some(at) = opens_at(self.queue) {
-            let at = self.text("opens.at").replace("{at}", &self.time(at));
             let parts = [
                 self.title("early.spoken"),
-                format!("<p>{at}</p>"),
+                format!("<p>{}</p>", opening(at, self.language, self.zone)),
                 self.line("opens.fair"),
                 self.line("plain.refreshes"),
             ];
@@ -176,8 +190,8 @@ impl Says<'_> {
             _ if self.queue.settings.paused => self.text("paused.text"),
             Some(range) => self
                 .text("room.wait.range")
-                .replace("{low}", &self.duration(range.low))
-                .replace("{high}", &self.duration(range.high)),
+                .replace("{low}", &escaped(&self.language.duration(range.low)))
+                .replace("{high}", &escaped(&self.language.duration(range.high))),
             None => self.text("room.wait.unknown"),
         };
         let place = grouped(view.ahead + 1);
@@ -188,15 +202,5 @@ impl Says<'_> {
             self.line("plain.choose"),
         ];
         Room::new(again, true, &parts)
-    }
-
-    /// So many seconds, in the unit that people would say them in.
-    fn duration(&self, seconds: u64) -> String {
-        let (unit, size) = match seconds {
-            ..90 => ("seconds", 1),
-            90..5400 => ("minutes", 60),
-            _ => ("hours", 3600),
-        };
-        escaped(&self.language.words(&format!("plain.{unit}"), Some((seconds + size / 2) / size)))
     }
 }

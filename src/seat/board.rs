@@ -162,6 +162,12 @@ impl Board {
             && now.saturating_duration_since(list.asked) < FRESH_FOR;
         fresh.then(|| show(list))
     }
+
+    /// How many were not sold when the list was asked for, if that is no longer ago.
+    pub(super) fn unsold(&self, within: Duration) -> Option<usize> {
+        let list = self.list.load();
+        list.as_ref().filter(|list| list.asked.elapsed() <= within).map(|list| list.unsold)
+    }
 }
 
 impl FreeList {

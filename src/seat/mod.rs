@@ -48,6 +48,9 @@ const OUTRUN_PAUSE: Duration = Duration::from_millis(20);
 /// under way before.
 pub const UNDER_WAY: Duration = Duration::from_secs(8);
 
+/// What was seen no longer ago can be told to who only looks around.
+const LATELY: Duration = Duration::from_secs(10);
+
 /// The seats of all schedules.
 #[derive(Debug)]
 pub struct Seats {
@@ -127,6 +130,12 @@ impl Seats {
             Some(free) => Ok(free),
             None => Ok(Box::pin(self.ask_for_list(schedule)).await?.free),
         }
+    }
+
+    /// How many are not sold, if this instance has seen it within the last moments; asks nobody.
+    #[must_use]
+    pub fn unsold_lately(&self, schedule: ScheduleId) -> Option<usize> {
+        self.boards.see(schedule, |board| board.unsold(LATELY))
     }
 
     /// What the list shows, if it is fresh.

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::hall::PATIENT;
 use crate::admin::OPERATED;
 use crate::support::{Browser, Look, PHONE, TestApp, block_on};
 
@@ -44,7 +45,7 @@ async fn fill(browser: &Browser, css: &str, text: &str) {
 #[test]
 fn a_rate_that_is_changed_bends_the_curve() {
     block_on(async {
-        let app = TestApp::with(&[&CROWDED[..], &OPERATED].concat()).await;
+        let app = TestApp::with(&[&CROWDED[..], &OPERATED, &PATIENT].concat()).await;
         for user in 1..=300 {
             app.enter(user).await;
         }
@@ -90,7 +91,7 @@ fn a_rate_that_is_changed_bends_the_curve() {
 #[test]
 fn a_queue_is_paused_and_resumed_and_drained_and_the_log_says_so() {
     block_on(async {
-        let app = TestApp::with(&OPERATED).await;
+        let app = TestApp::with(&[&OPERATED[..], &PATIENT].concat()).await;
         let socket = app.serve().await;
         let browser = Browser::open(&socket, PHONE).await;
         signed_in(&browser).await;
@@ -117,8 +118,10 @@ fn a_queue_is_paused_and_resumed_and_drained_and_the_log_says_so() {
             .await
             .assert_error(503, "UNAVAILABLE");
 
+        app.operate("PATCH", "/queues/default", json!({"admitPerSecond": 1234, "opensAt": null})).await.data();
         browser.click(".rooms [href='#log']").await;
         browser.find("[data-action=DRAIN_QUEUE]").await;
+        browser.sees("[data-action=SET_QUEUE]", "Let in a second: 1,234").await;
         for action in ["RESUME_QUEUE", "PAUSE_QUEUE"] {
             assert!(browser.has(&format!("[data-action={action}]")).await, "{action}");
         }
@@ -129,7 +132,7 @@ fn a_queue_is_paused_and_resumed_and_drained_and_the_log_says_so() {
 #[test]
 fn a_concert_that_was_made_with_the_form_is_sold_from() {
     block_on(async {
-        let app = TestApp::with(&OPERATED).await;
+        let app = TestApp::with(&[&OPERATED[..], &PATIENT].concat()).await;
         let socket = app.serve().await;
         let browser = Browser::open(&socket, DESK).await;
         signed_in(&browser).await;
@@ -174,7 +177,7 @@ fn a_concert_that_was_made_with_the_form_is_sold_from() {
 #[test]
 fn no_figure_is_old_without_saying_so() {
     block_on(async {
-        let app = TestApp::with(&OPERATED).await;
+        let app = TestApp::with(&[&OPERATED[..], &PATIENT].concat()).await;
         let socket = app.serve().await;
         let browser = Browser::open(&socket, PHONE).await;
         signed_in(&browser).await;
@@ -205,7 +208,7 @@ fn no_figure_is_old_without_saying_so() {
 #[test]
 fn who_is_no_operator_is_told_and_who_is_stays_one_for_this_tab() {
     block_on(async {
-        let app = TestApp::with(&OPERATED).await;
+        let app = TestApp::with(&[&OPERATED[..], &PATIENT].concat()).await;
         let socket = app.serve().await;
         let browser = Browser::open(&socket, Look { language: "ko", ..PHONE }).await;
         browser.goto("/console").await;
@@ -238,7 +241,7 @@ fn who_is_no_operator_is_told_and_who_is_stays_one_for_this_tab() {
 #[test]
 fn every_room_is_accessible_on_a_phone_in_light_and_dark() {
     block_on(async {
-        let app = TestApp::with(&OPERATED).await;
+        let app = TestApp::with(&[&OPERATED[..], &PATIENT].concat()).await;
         let socket = app.serve().await;
         let browser = Browser::open(&socket, PHONE).await;
         signed_in(&browser).await;
@@ -249,7 +252,14 @@ fn every_room_is_accessible_on_a_phone_in_light_and_dark() {
                 browser.find(there).await;
                 browser.assert_accessible().await;
                 let overflows = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
-                assert_eq!(browser.run(overflows).await, false, "{room} at 360 px");
+                for width in [768, 1440, 360] {
+                    browser.look(Look { width, dark, ..PHONE }).await;
+                    assert_eq!(browser.run(overflows).await, false, "{room} at {width} px");
+                    // Curves are seen together where there is room for it.
+                    let beside = "return new Set([...document.querySelectorAll('.chart')].map(({ offsetLeft }) => offsetLeft)).size";
+                    let columns = if width > 700 { 2 } else { 1 };
+                    assert!(room != "live" || browser.run(beside).await == columns, "at {width} px");
+                }
             }
         }
         browser.close().await;

@@ -29,7 +29,7 @@ fn a_crowd_comes_and_buys_and_is_sent_home_and_both_sides_see_it() {
         browser.sees("#standing", "Nobody has come yet").await;
         browser.assert_accessible().await;
         let [fans, rate] = [browser.find("#fans").await, browser.find("#rate").await];
-        for (field, number) in [(&fans, "1500"), (&rate, "10")] {
+        for (field, number) in [(&fans, "1500"), (&rate, "40")] {
             field.clear().await.unwrap();
             field.send_keys(number).await.unwrap();
         }
@@ -47,6 +47,12 @@ fn a_crowd_comes_and_buys_and_is_sent_home_and_both_sides_see_it() {
         browser.click("#stop").await;
         browser.sees("#standing", "The sale is over").await;
         browser.sees("#standing", "have left, with a ticket or without").await;
+        // Who was sent home while they waited have left, too, and are none of those who were let in.
+        let facts = "return ['admitted', 'through'].map((name) =>
+            Number(document.querySelector(`[data-fact=${name}]`).textContent.replaceAll(',', '')))";
+        let (admitted, through): (u64, u64) = serde_json::from_value(browser.run(facts).await).unwrap();
+        let ended = app.call("GET", "/demo/crowd", &[], Value::Null).await.data()["ended"].as_u64().unwrap();
+        assert!(through <= admitted && through < ended, "{through} of {admitted} have left, {ended} in all");
         let fan = browser.run("return document.getElementById('fan').getAttribute('href')").await;
         browser.goto(fan.as_str().unwrap()).await;
         browser.sees("h1", "The Big Night").await;

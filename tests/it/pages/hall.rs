@@ -6,7 +6,7 @@ use crate::admin::OPERATED;
 use crate::support::{Browser, Look, Socket, TestApp};
 
 /// Browsers leave a small machine little time for anything else.
-const PATIENT: [&str; 6] =
+pub const PATIENT: [&str; 6] =
     ["--postgres-timeout-ms", "20000", "--redis-timeout-ms", "20000", "--request-timeout-ms", "20000"];
 
 /// A shop with one more concert.

@@ -10,6 +10,7 @@ mod hall;
 mod me;
 mod picture;
 mod plain;
+mod programme;
 mod room;
 mod shop;
 mod states;

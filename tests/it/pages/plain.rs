@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::hall::Hall;
@@ -125,6 +126,51 @@ fn a_concert_whose_dates_are_to_come_says_so() {
         browser.sees("main", "Look in again later").await;
         browser.assert_accessible().await;
         browser.close().await;
+    });
+}
+
+#[test]
+fn everybody_can_use_every_page_without_scripts() {
+    block_on(async {
+        let hall = Hall::with_seats(json!({"maxActive": 1, "opensAt": "2031-12-01T20:00:00+09:00"}), 2).await;
+        for language in ["en", "ko"] {
+            let browser = Browser::open(&hall.socket, Look { language, ..WITHOUT_SCRIPTS }).await;
+            // What was shown without scripts is looked at with one.
+            let usable = async || {
+                for dark in [true, false] {
+                    browser.look(Look { dark, ..PHONE }).await;
+                    // Asking again is all that such a page can do, and it says so.
+                    browser.run("document.querySelector('meta[http-equiv=refresh]')?.remove()").await;
+                    browser.assert_accessible().await;
+                    let overflows =
+                        "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
+                    assert_eq!(browser.run(overflows).await, false, "{} in {language}", browser.place().await);
+                }
+                browser.look(WITHOUT_SCRIPTS).await;
+            };
+            for path in ["/", "/me", "/console", "/demo", "/concerts/77", &hall.page] {
+                browser.goto(path).await;
+                browser.find("main h1, main noscript").await;
+                usable().await;
+            }
+            let opens_at = (Utc::now() + TimeDelta::hours(71)).to_rfc3339();
+            hall.set(json!({"opensAt": opens_at})).await;
+            browser.goto(&hall.page).await;
+            browser.sees("#room h2", if language == "ko" { "3일 뒤" } else { "in 3 days" }).await;
+            browser.click("#enter").await;
+            browser.find("#room .card:not(:has(#enter))").await;
+            usable().await;
+            hall.set(json!({"opensAt": null, "paused": true})).await;
+            browser.goto(&hall.page).await;
+            browser.find(".figure").await;
+            usable().await;
+            hall.set(json!({"paused": false})).await;
+            browser.find("#room .card:not(:has(.figure))").await;
+            usable().await;
+            let complaints = browser.complaints().await;
+            assert!(complaints.iter().all(|said| said.contains("/concerts/77")), "{complaints:?}");
+            browser.close().await;
+        }
     });
 }
 
