@@ -14,11 +14,12 @@ const NUMBERS = [
 ];
 
 // What a setting would mean, said with what is known of the queue.
-export function meaning(field, value, { figures, lately }) {
+export function meaning(field, value, { figures, soldOut, lately }) {
   const { waiting = 0, active = 0 } = figures ?? {};
   switch (field) {
     case 'admitPerSecond': {
       if (!waiting) return t('means.admitPerSecond.nobody', { rate: value });
+      if (soldOut) return t('means.soldout', { waiting });
       const takes = t('means.admitPerSecond', { rate: value, waiting, time: duration(Math.max(1, waiting / value)) });
       return lately != null && lately < value / 2 ? `${takes} ${t('means.held', { lately: Math.round(lately) })}` : takes;
     }
@@ -120,7 +121,7 @@ export function settings(operator, changed, figuresOf) {
     for (const [name, { input, means, own }] of inputs) {
       const now = value(name);
       const changes = isChanged(name);
-      const text = now === null && name !== 'opensAt' ? t('means.server') : input.validity.valid ? meaning(name, now, { figures: figuresOf(queue), lately: changes ? null : lately }) : '';
+      const text = now === null && name !== 'opensAt' ? t('means.server') : input.validity.valid ? meaning(name, now, { figures: figuresOf(queue), soldOut: queue.soldOut, lately: changes ? null : lately }) : '';
       if (means.textContent !== text) means.textContent = text;
       own.textContent = changes ? t('setting.changed', { before: inputs.get(name).filled || '–' }) : queue.set.includes(name) || name === 'opensAt' ? '' : t('setting.server');
       input.classList.toggle('changed', changes);
@@ -170,8 +171,9 @@ export function settings(operator, changed, figuresOf) {
     title.textContent = t('queue.title', { name: queue.name });
     const { paused, draining, opensAt } = queue.settings;
     const before = opensAt && Date.parse(opensAt) > Date.now();
-    state.textContent = [paused && t('queue.paused'), draining && t('queue.draining')].filter(Boolean).join(', ') || t(before ? 'queue.before' : 'queue.open');
-    state.classList.toggle('warn', Boolean(paused || draining || before));
+    state.textContent = [paused && t('queue.paused'), draining && t('queue.draining')].filter(Boolean).join(', ') ||
+      t(before ? 'queue.before' : queue.soldOut ? 'queue.soldout' : 'queue.open');
+    state.classList.toggle('warn', Boolean(paused || draining || before || queue.soldOut));
     pause.hidden = paused;
     drain.hidden = draining;
     resume.hidden = !paused && !draining;

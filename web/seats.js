@@ -175,6 +175,8 @@ function best(choosing) {
     const offer = { name: t('shop.best.yes', { count: Number(many.value) }), run: (button) => hold(choosing, button, wanted()) };
     return tell(choosing, { text, offers: [offer] });
   });
+  // An offer for another number is over.
+  many.addEventListener('change', () => quiet(choosing));
   return el('p', { class: 'best' }, el('label', { for: 'many' }, t('shop.many')), many, take);
 }
 

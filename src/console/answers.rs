@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 #[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Queue {
     pub(super) name: String,
     pub(super) settings: Settings,
     /// Which settings are its own.
     pub(super) set: Vec<String>,
     pub(super) figures: Option<QueueFigures>,
+    /// Whether nothing is left to buy.
+    pub(super) sold_out: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -133,14 +136,17 @@ impl Settings {
         let opens_at = self.opens_at.as_deref().and_then(|time| DateTime::parse_from_rfc3339(time).ok());
         opens_at.is_some_and(|time| time > Utc::now())
     }
+}
 
+impl Queue {
     /// In one word, whom it lets in.
     pub(super) fn state(&self) -> &'static str {
-        match (self.paused, self.draining) {
+        match (self.settings.paused, self.settings.draining) {
             (true, true) => "paused, draining",
             (true, false) => "paused",
             (false, true) => "draining",
-            (false, false) if self.is_before_its_opening() => "not open yet",
+            (false, false) if self.settings.is_before_its_opening() => "not open yet",
+            (false, false) if self.sold_out => "sold out",
             (false, false) => "open",
         }
     }

@@ -111,7 +111,7 @@ fn queue_view(queue: &Queue, admitted_before: Option<i64>, passed: Duration) -> 
         admitted: figures.map(|figures| figures.admitted),
         admitted_per_second,
         seconds_to_empty,
-        state: settings.state(),
+        state: queue.state(),
     }
 }
 

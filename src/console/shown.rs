@@ -24,20 +24,20 @@ fn three(figures: Option<QueueFigures>) -> [String; 3] {
 
 pub(super) fn queues(queues: &[Queue]) -> Table<8> {
     let mut table = Table::new(["QUEUE", "WAITING", "ACTIVE", "MAX ACTIVE", "A SECOND", "ADMITTED", "STATE", "OPENS"]);
-    for Queue { name, settings, figures, .. } in queues {
+    for queue in queues {
+        let Queue { name, settings, figures, .. } = queue;
         let [waiting, active, admitted] = three(*figures);
         let [most, rate] = [settings.max_active, settings.admit_per_second].map(grouped);
         let opens = settings.opens_at.clone().unwrap_or_default();
-        table.row([name.clone(), waiting, active, most, rate, admitted, settings.state().to_owned(), opens]);
+        table.row([name.clone(), waiting, active, most, rate, admitted, queue.state().to_owned(), opens]);
     }
     table
 }
 
 pub(super) fn queue(queue: &Queue) -> String {
-    let Queue { name, settings, set, figures } = queue;
+    let Queue { name, settings, set, figures, .. } = queue;
     let [waiting, active, admitted] = three(*figures);
-    let mut text =
-        format!("{name} ({}): {waiting} waiting, {active} active, {admitted} admitted\n\n", settings.state());
+    let mut text = format!("{name} ({}): {waiting} waiting, {active} active, {admitted} admitted\n\n", queue.state());
     let mut table = Table::new(["SETTING", "VALUE", "OF"]);
     for (setting, value) in [
         ("maxActive", settings.max_active.to_string()),

@@ -9,8 +9,8 @@ use axum::routing::{get, post};
 use chrono::NaiveDate;
 use flate2::Compression;
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
-    REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -23,7 +23,7 @@ use super::waiting::{self, Room};
 use crate::concert::{Concert, Concerts};
 use crate::http::{ApiError, ErrorCode, IdPath, RateLimits, cookies, takes_gzip};
 use crate::identity::Identity;
-use crate::ids::{self, UserId};
+use crate::ids::{self, ConcertId, UserId};
 use crate::queue::{Presented, Queues};
 use crate::seat::Seats;
 
@@ -92,6 +92,9 @@ const DEMO: Page = Page {
 
 const UNDATED: Page =
     Page { body: include_str!("../../web/undated.html"), title: "undated", styles: &[], scripts: &["site.js"] };
+
+const REFUSED: Page =
+    Page { body: include_str!("../../web/refused.html"), title: "refused", styles: &[], scripts: &["site.js"] };
 
 const GONE: Page =
     Page { body: include_str!("../../web/gone.html"), title: "gone", styles: &[], scripts: &["site.js"] };
@@ -165,6 +168,23 @@ impl Asked {
     /// That there is no such thing.
     fn gone(&self) -> Response {
         self.filled(StatusCode::NOT_FOUND, &GONE, &self.language.words("gone.title", None), &[])
+    }
+
+    /// Why a place was not taken, with the way back; in the envelope to whoever takes no HTML.
+    fn refused(&self, error: ApiError, concert: ConcertId) -> Response {
+        let takes_pages =
+            self.headers.get_all(ACCEPT).iter().any(|kinds| kinds.to_str().is_ok_and(|it| it.contains("text/html")));
+        let why = if error.code() == ErrorCode::UserRequired { "enter.unknown" } else { "enter.failed" };
+        let told = error.into_response();
+        if !takes_pages {
+            return told;
+        }
+        let (title, why, id) = (self.language.words("refused.title", None), self.text(why), concert.to_string());
+        let mut page = self.filled(told.status(), &REFUSED, &title, &[("why", &why), ("concert", &id)]);
+        if let Some(after) = told.headers().get(RETRY_AFTER) {
+            page.headers_mut().insert(RETRY_AFTER, after.clone());
+        }
+        page
     }
 
     /// A page with these values; its title is a text.
@@ -288,7 +308,7 @@ async fn concert(
     asked.filled(StatusCode::OK, &CONCERT, &concert.title, &values)
 }
 
-/// Takes a place for a browser without scripts, which keeps the token in a cookie.
+/// Takes a place for a browser without scripts. Why there is none is told on a page to whoever looks at pages.
 async fn enter(
     State(concerts): State<&'static Concerts>,
     State(queues): State<&'static Queues>,
@@ -296,6 +316,19 @@ async fn enter(
     State(limits): State<&'static RateLimits>,
     IdPath(id): IdPath<ids::Concert>,
     asked: Asked,
+) -> Response {
+    let taken = take_place(concerts, queues, identity, limits, id, &asked).await;
+    taken.unwrap_or_else(|error| asked.refused(error, id))
+}
+
+/// The browser keeps the token in a cookie.
+async fn take_place(
+    concerts: &Concerts,
+    queues: &Queues,
+    identity: &Identity,
+    limits: &RateLimits,
+    id: ConcertId,
+    asked: &Asked,
 ) -> Result<Response, ApiError> {
     let headers = &asked.headers;
     // Another site's form would have its visitors queue here unasked.

@@ -180,7 +180,10 @@ impl Says<'_> {
                 self.line("opens.fair"),
                 self.line("plain.refreshes"),
             ];
-            return Room::new(again, true, &parts);
+            // Nothing moves before: often enough to be seen, and to be there at the opening.
+            let left = u64::try_from((at - Utc::now()).num_seconds()).unwrap_or(0);
+            let seldom = (self.queue.settings.waiting_ttl.as_secs() / 3).clamp(3, 60);
+            return Room::new(Some((left / 20).clamp(3, seldom)), true, &parts);
         }
         let ahead = match view.ahead {
             0 => self.text("room.first"),

@@ -99,6 +99,7 @@ fn factor(field: &str, value: &Value) -> Result<Option<f64>, ApiError> {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct QueueView {
     /// Its name.
     #[schemars(example = &"big")]
@@ -110,6 +111,9 @@ pub(super) struct QueueView {
     set: Vec<&'static str>,
     /// As this instance last saw it; `null` until the queue is opened.
     figures: Option<FigureView>,
+    /// Whether every seat that it sells is sold, as this instance last saw it: nobody is let in until one comes back.
+    #[schemars(example = false)]
+    sold_out: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -218,6 +222,7 @@ impl QueueView {
             settings: SettingsView::new(own, queues.defaults()),
             set: named.into_iter().filter_map(|(name, set)| set.then_some(name)).collect(),
             figures: queues.figures(queue.id).map(FigureView::from),
+            sold_out: queues.get(queue.id).is_some_and(|queue| queues.sold_out(&queue)),
             name: queue.name,
         }
     }

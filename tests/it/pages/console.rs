@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::hall::Hall;
 use super::hall::PATIENT;
 use crate::admin::OPERATED;
 use crate::support::{Browser, Look, PHONE, TestApp, block_on};
@@ -262,6 +263,22 @@ fn every_room_is_accessible_on_a_phone_in_light_and_dark() {
                 }
             }
         }
+        browser.close().await;
+    });
+}
+
+#[test]
+fn operators_see_that_a_queue_has_nothing_left_to_sell() {
+    block_on(async {
+        let hall = Hall::with_seats(json!({}), 1).await;
+        let browser = Browser::open(&hall.socket, DESK).await;
+        signed_in(&browser).await;
+        browser.click(".chip[data-queue=night]").await;
+        browser.sees("#state", "open").await;
+        hall.sell_all().await;
+        browser.sees("#state", "sold out").await;
+        hall.enter(7).await;
+        browser.sees("#means-admitPerSecond", "Everything is sold").await;
         browser.close().await;
     });
 }

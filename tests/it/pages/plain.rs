@@ -200,3 +200,35 @@ fn a_place_is_taken_by_the_shops_own_form_only_and_its_token_stays_in_a_cookie()
         assert_eq!(hall.app.call("POST", "/concerts/77/enter", &[], Value::Null).await.status, 404);
     });
 }
+
+#[test]
+fn who_gets_no_place_is_told_on_a_page() {
+    block_on(async {
+        let hall = Hall::open(json!({"draining": true})).await;
+        let enter = format!("{}/enter", hall.page);
+        let ask = async |accept: &str| {
+            let headers = [("userId", "7"), ("accept", accept), ("accept-language", "ko")];
+            hall.app.call("POST", &enter, &headers, Value::Null).await
+        };
+        ask("*/*").await.assert_error(503, "UNAVAILABLE");
+        let page = ask("text/html,application/xhtml+xml").await;
+        assert_eq!(page.status, 503);
+        assert!(!page.header("retry-after").is_empty());
+        let text = std::str::from_utf8(&page.bytes).unwrap();
+        assert!(
+            text.contains("아직 순서를 받지 못했습니다") && text.contains(&format!("href=\"{}\"", hall.page)),
+            "{text}"
+        );
+    });
+}
+
+#[test]
+fn before_an_opening_that_is_far_off_the_page_seldom_asks_again() {
+    block_on(async {
+        let hall = Hall::open(json!({"opensAt": "2031-12-01T20:00:00+09:00"})).await;
+        let cookie = format!("onsale_room_night={}", hall.enter(7).await);
+        let page = hall.app.call("GET", &hall.page, &[("cookie", &cookie)], Value::Null).await;
+        let text = std::str::from_utf8(&page.bytes).unwrap();
+        assert!(text.contains("http-equiv=\"refresh\" content=\"40\""), "a third of the waiting time: {text}");
+    });
+}
