@@ -105,6 +105,8 @@ fn a_queue_is_paused_and_resumed_and_drained_and_the_log_says_so() {
 
         browser.click("#pause").await;
         browser.click("dialog [value=yes]").await;
+        // Said when it was answered; the state may be read from the store before.
+        browser.sees("#said", "Paused.").await;
         browser.sees("#state", "paused").await;
         let token = app.enter(1).await;
         assert_eq!(app.rank(&token).await.data()["status"], "WAITING");
@@ -114,6 +116,7 @@ fn a_queue_is_paused_and_resumed_and_drained_and_the_log_says_so() {
         browser.until("who waited is in", async || app.rank(&token).await.data()["status"] == "ACTIVE").await;
         browser.click("#drain").await;
         browser.click("dialog [value=yes]").await;
+        browser.sees("#said", "Draining.").await;
         browser.sees("#state", "draining").await;
         app.call("POST", "/api/v1/queues/token", &[("userId", "2")], Value::Null)
             .await
