@@ -230,7 +230,9 @@ fn who_is_no_operator_is_told_and_who_is_stays_one_for_this_tab() {
         browser.click(".sign-in .main").await;
         browser.sees("[data-figure=waiting]", "0").await;
         assert!(!browser.text("body").await.contains("이 토큰을 가진"), "what is over is not said any more");
-        assert_eq!(browser.run("return document.getElementById('urgent').textContent").await, "");
+        // On a busy machine it may have been said since that the figures are old.
+        let said = browser.run("return document.getElementById('urgent').textContent").await;
+        assert!(!said.as_str().unwrap().contains("이 토큰을 가진"), "nor to screen readers: {said}");
         assert_eq!(browser.place().await, "/console", "it is in no address");
         browser.client.refresh().await.unwrap();
         browser.sees("[data-figure=waiting]", "0").await;
