@@ -6,6 +6,9 @@ import { Refusal, call, pause, store, stored } from './api.js';
 // A stream that is silent for so long is dead: the server gives a sign of life at least every 15 s.
 const SILENCE = 20_000;
 
+// Its first words come at once, or the line that the browser has kept for it leads nowhere any more: it may keep several.
+const FIRST_SILENCE = 6_000;
+
 // How long to ask instead after the server had no stream to give.
 const WITHOUT_STREAM = 30_000;
 
@@ -63,20 +66,20 @@ export function place({ concert, queue, tell }) {
   async function stream() {
     const silence = new AbortController();
     let timer;
-    const alive = () => {
+    const expect = (within) => {
       clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(new Refusal('OFFLINE', 'silence')), SILENCE);
+      timer = setTimeout(() => silence.abort(new Refusal('OFFLINE', 'silence')), within);
     };
     const signal = AbortSignal.any([wake.signal, silence.signal]);
     try {
-      alive();
+      expect(FIRST_SILENCE);
       const response = await fetch('/api/v1/queues/token/events', { headers: { token: token() }, signal, cache: 'no-store' });
       if (!response.ok) throw await refusal(response);
       let rest = '';
       let retry = 1_000;
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let part = await reader.read(); !part.done; part = await reader.read()) {
-        alive();
+        expect(SILENCE);
         heard = Date.now();
         if (view.offline) say({});
         const events = (rest + part.value).split('\n\n');

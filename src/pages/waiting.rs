@@ -182,7 +182,7 @@ impl Says<'_> {
             ];
             // Nothing moves before: often enough to be seen, and to be there at the opening.
             let left = u64::try_from((at - Utc::now()).num_seconds()).unwrap_or(0);
-            let seldom = (self.queue.settings.waiting_ttl.as_secs() / 3).clamp(3, 60);
+            let seldom = (self.queue.settings.waiting_ttl.as_secs() / 3).clamp(3, 10);
             return Room::new(Some((left / 20).clamp(3, seldom)), true, &parts);
         }
         let ahead = match view.ahead {

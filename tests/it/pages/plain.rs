@@ -229,6 +229,6 @@ fn before_an_opening_that_is_far_off_the_page_seldom_asks_again() {
         let cookie = format!("onsale_room_night={}", hall.enter(7).await);
         let page = hall.app.call("GET", &hall.page, &[("cookie", &cookie)], Value::Null).await;
         let text = std::str::from_utf8(&page.bytes).unwrap();
-        assert!(text.contains("http-equiv=\"refresh\" content=\"40\""), "a third of the waiting time: {text}");
+        assert!(text.contains("http-equiv=\"refresh\" content=\"10\""), "{text}");
     });
 }
