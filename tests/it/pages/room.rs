@@ -6,7 +6,7 @@ use fantoccini::key::Key;
 use serde_json::json;
 
 use super::hall::Hall;
-use crate::support::{Browser, PHONE, Proxy, block_on, eventually};
+use crate::support::{Browser, PHONE, Proxy, Socket, block_on, eventually};
 
 const PLACE: &str = "[data-part=place]";
 
@@ -82,7 +82,7 @@ fn a_connection_over_which_nothing_comes_any_more_is_given_up_for_another() {
     block_on(async {
         let (hall, others) = crowded().await;
         let network = Proxy::before(&format!("http://{}", hall.socket.address())).await;
-        let browser = Browser::open(&hall.socket.behind(&network), PHONE).await;
+        let browser = Browser::open(&Socket::behind(&network), PHONE).await;
         browser.goto(&hall.page).await;
         browser.click("#enter").await;
         browser.sees(PLACE, "6").await;

@@ -57,8 +57,8 @@ impl TestApp {
 }
 
 impl Socket {
-    /// The same, by way of a network that may fail.
-    pub fn behind(&self, network: &Proxy) -> Self {
+    /// One that is reached by way of a network that may fail.
+    pub fn behind(network: &Proxy) -> Self {
         Self { address: network.address(), serve: tokio::spawn(async {}) }
     }
 
