@@ -11,6 +11,10 @@ use crate::support::{TestApp, at_once, block_on, schedule, user};
 /// What a seat of `add_schedule` costs.
 const PRICE: i64 = 50_000;
 
+/// What is looked for is a finding, not how long a busy machine takes.
+const PATIENT: [&str; 6] =
+    ["--postgres-timeout-ms", "20000", "--redis-timeout-ms", "20000", "--request-timeout-ms", "30000"];
+
 /// Charges, enters, holds and pays; some leave instead.
 async fn buy(app: &TestApp, user: i64, schedule: i64, seat: i64) {
     app.charge(user, PRICE).await.data();
@@ -30,7 +34,7 @@ async fn buy(app: &TestApp, user: i64, schedule: i64, seat: i64) {
 fn a_shop_that_sells_is_sound_all_the_while() {
     block_on(async {
         let narrow = ["--max-active", "8", "--admit-per-second", "1000000", "--user-writes-per-second", "0"];
-        let app = Arc::new(TestApp::with(&narrow).await);
+        let app = Arc::new(TestApp::with(&[&narrow[..], &PATIENT].concat()).await);
         let (large, seats) = app.add_schedule(1, 9, 2000).await;
         let selling = {
             let app = app.clone();
