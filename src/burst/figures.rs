@@ -77,7 +77,6 @@ pub struct Figures {
     arrived: AtomicU64,
     admitted: AtomicU64,
     sold: AtomicU64,
-    ended: AtomicU64,
     ended_outside: AtomicU64,
     ended_inside: AtomicU64,
     requests: AtomicU64,
@@ -106,7 +105,6 @@ impl Figures {
             arrived: AtomicU64::new(0),
             admitted: AtomicU64::new(0),
             sold: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
             ended_outside: AtomicU64::new(0),
             ended_inside: AtomicU64::new(0),
             requests: AtomicU64::new(0),
@@ -166,7 +164,6 @@ impl Figures {
     }
 
     pub(super) fn ends(&self, outcome: Outcome, was_in: bool) {
-        add(&self.ended);
         add(if was_in { &self.ended_inside } else { &self.ended_outside });
         let mut state = self.state();
         match outcome {
@@ -182,7 +179,7 @@ impl Figures {
     }
 
     pub(super) fn ended(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed)
+        self.ended_inside() + self.ended_outside.load(Ordering::Relaxed)
     }
 
     /// Who was let in, and has ended.

@@ -149,14 +149,8 @@ fn in_plain_words(said: &str) -> String {
         ("number too small to fit in target type", "too small"),
     ];
     let said = words.iter().fold(said.to_owned(), |said, (rust, plain)| said.replace(rust, plain));
-    match said.split_once("expected struct ") {
-        Some((before, rest)) => {
-            let after =
-                rest.split_once(|letter: char| !letter.is_alphanumeric()).map_or("", |(name, _)| &rest[name.len()..]);
-            format!("{before}expected an object{after}")
-        }
-        None => said,
-    }
+    let Some((before, rest)) = said.split_once("expected struct ") else { return said };
+    format!("{before}expected an object{}", rest.trim_start_matches(char::is_alphanumeric))
 }
 
 /// A form body (`application/x-www-form-urlencoded`), as the fields of `T`. No body is an empty form.

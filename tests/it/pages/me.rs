@@ -39,8 +39,7 @@ fn a_ticket_is_given_back_once_it_is_said_twice() {
         browser.sees("#mine", "No tickets").await;
         browser.sees("#polite", "₩120,000 are back in your wallet.").await;
         assert!(!browser.has("[data-refund]").await, "once");
-        let overflows = "return document.documentElement.scrollWidth > document.documentElement.clientWidth";
-        assert_eq!(browser.run(overflows).await, false, "at 360 px");
+        assert!(!browser.is_too_wide().await, "at 360 px");
         browser.close().await;
         app.audit().await;
     });

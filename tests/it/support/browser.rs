@@ -221,6 +221,11 @@ impl Browser {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
 
+    /// Whether one has to scroll sideways to see all of the page.
+    pub async fn is_too_wide(&self) -> bool {
+        self.run("return document.documentElement.scrollWidth > document.documentElement.clientWidth").await == true
+    }
+
     /// axe-core has nothing to say of the page as it is now: WCAG at levels A and AA, and its best practices.
     #[track_caller]
     pub fn assert_accessible(&self) -> impl Future<Output = ()> {

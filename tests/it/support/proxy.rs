@@ -1,5 +1,5 @@
-//! A network, between a service and a store or before a service, that can swallow what is sent: connections stay open, and nothing arrives. It can
-//! be slow to let new connections through.
+//! A network, between a service and a store or before a service, that can swallow what is sent: connections stay open, and
+//! nothing arrives. It can be slow to let new connections through.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
