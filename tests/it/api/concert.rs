@@ -24,7 +24,7 @@ fn schedules_are_ids_and_dates_by_date() {
         let app = TestApp::without_jobs(&[]).await;
         let token = app.enter(1).await;
         // Added last, but earlier than two of the three that are there.
-        let today = app.app.concerts.today();
+        let first = app.evening(4).await;
         sqlx::query("UPDATE concert_schedule SET date = date + 10 WHERE id IN (5, 6)")
             .execute(app.pool())
             .await
@@ -41,8 +41,9 @@ fn schedules_are_ids_and_dates_by_date() {
             .iter()
             .map(|schedule| (schedule["concertScheduleId"].as_i64().unwrap(), date(&schedule["date"])))
             .collect();
-        let on = |days| today + Days::new(days);
-        assert_eq!(found, [(4, on(1)), (added, on(5)), (5, on(12)), (6, on(13))]);
+        let later = |days| first + Days::new(days);
+        let added = (added, app.evening(added).await);
+        assert_eq!(found, [(4, first), added, (5, later(11)), (6, later(12))]);
     });
 }
 

@@ -106,7 +106,7 @@ fn the_payments_newest_first_with_what_was_bought() {
             second,
             json!({
                 "paymentHistoryId": paid[1], "concertReservationId": refunded, "concertId": 1, "concertScheduleId": 1,
-                "date": app.app.concerts.today().succ_opt(), "concertSeatId": 2, "section": "R", "row": "A", "seatNumber": 2,
+                "date": app.evening(1).await, "concertSeatId": 2, "section": "R", "row": "A", "seatNumber": 2,
                 "amount": PRICE, "status": "REFUNDED",
             })
         );

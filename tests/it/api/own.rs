@@ -55,7 +55,7 @@ fn a_reservation_from_the_hold_to_the_refund() {
         expected["expiresAt"] = Value::Null;
         let mut fields = json!({
             "reservationId": id, "concertId": 2, "concertScheduleId": 4,
-            "date": app.app.concerts.today().succ_opt(), "concertSeatId": 152, "section": "R", "row": "A", "seatNumber": 2, "price": PRICE, "status": "HELD", "expiresAt": null
+            "date": app.evening(4).await, "concertSeatId": 152, "section": "R", "row": "A", "seatNumber": 2, "price": PRICE, "status": "HELD", "expiresAt": null
         });
         assert_eq!(expected, fields);
         assert_eq!(app.get(OWN, &token).await.data()["reservations"], json!([shown.data()]));

@@ -161,8 +161,9 @@ fn lapsed_holds_do_not_count() {
 fn a_hold_keeps_its_token_alive() {
     block_on(async {
         let app = TestApp::with(&["--active-ttl-seconds", "4", "--hold-ttl-seconds", "15"]).await;
-        let (holder, idler) = (app.enter(1).await, app.enter(2).await);
+        let holder = app.enter(1).await;
         app.hold(&holder, 1, 1).await.reservation();
+        let idler = app.enter(2).await;
         let status = async |token| app.rank(token).await.data()["status"].clone();
         let idler_is_out = async || status(&idler).await == "EXPIRED";
         eventually("a token without a hold ends", Duration::from_secs(4) + SLACK, idler_is_out).await;

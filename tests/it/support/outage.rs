@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use onsale::concert;
 use onsale::dev::{Durability, Home, Install, Programs, Servers};
-use onsale::postgres::{Postgres, PostgresSettings};
 
 use super::servers::ONSALE;
 use super::{TestApp, serve_settings};
@@ -30,12 +28,7 @@ impl OwnServers {
         let name = format!("it-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let home = Home::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)).await.unwrap();
         let servers = Servers::start(&programs, &home, Path::new(ONSALE), Durability::None).await.unwrap();
-        let timeout = std::time::Duration::from_secs(30);
-        let settings = PostgresSettings { url: servers.postgres.url(), connections: 1, queue: 0, timeout };
-        Postgres::migrate(&settings).await.unwrap();
-        let postgres = Postgres::connect(&settings).await.unwrap();
-        concert::seed(&postgres, concert::today(chrono_tz::Asia::Seoul)).await.unwrap();
-        postgres.close().await;
+        super::servers::seed(servers.postgres.url()).await;
         Self { servers, home }
     }
 

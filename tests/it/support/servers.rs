@@ -45,19 +45,20 @@ pub async fn servers() -> &'static TestServers {
             discard_former(folder).await;
             let home = Home::open(&folder.join(format!("it-{}", std::process::id()))).await.unwrap();
             let servers = Servers::start(&programs, &home, Path::new(ONSALE), Durability::None).await.unwrap();
-            let settings = PostgresSettings {
-                url: servers.postgres.url(),
-                connections: 1,
-                queue: 0,
-                timeout: std::time::Duration::from_secs(30),
-            };
-            Postgres::migrate(&settings).await.unwrap();
-            let postgres = Postgres::connect(&settings).await.unwrap();
-            concert::seed(&postgres, concert::today(chrono_tz::Asia::Seoul)).await.unwrap();
-            postgres.close().await;
+            seed(servers.postgres.url()).await;
             TestServers { servers, next: AtomicU32::new(1), _home: home }
         })
         .await
+}
+
+/// Migrates a database and adds the demo programme, a day later than `onsale seed` would: its first evening stays one
+/// that can be given back if midnight comes while the tests run.
+pub async fn seed(url: String) {
+    let settings = PostgresSettings { url, connections: 1, queue: 0, timeout: std::time::Duration::from_secs(30) };
+    Postgres::migrate(&settings).await.unwrap();
+    let postgres = Postgres::connect(&settings).await.unwrap();
+    concert::seed(&postgres, concert::today(chrono_tz::Asia::Seoul).succ_opt().unwrap()).await.unwrap();
+    postgres.close().await;
 }
 
 /// Removes the data of runs that have ended: nothing in a test binary runs after the last test, so the next one cleans up.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Days;
+use chrono::{Days, NaiveDate};
 use onsale::ids::ReservationId;
 use onsale::queue::{Claim, Queue, Signer};
 use sqlx::{Connection, Executor, PgConnection};
@@ -54,6 +54,12 @@ impl TestApp {
         let mut added = added;
         added.sort_unstable();
         (schedule, added.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// The date of a schedule.
+    pub async fn evening(&self, schedule: i64) -> NaiveDate {
+        let date = sqlx::query_scalar("SELECT date FROM concert_schedule WHERE id = $1").bind(schedule);
+        date.fetch_one(self.pool()).await.unwrap()
     }
 
     /// Gives a concert a queue of its own.
