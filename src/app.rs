@@ -14,7 +14,7 @@ use crate::admin::{self, Admin, Operators};
 use crate::concert::{self, Concerts};
 use crate::demo::{self, Demo};
 use crate::gate::{self, Gate};
-use crate::http::{self, ApiError, Described, Pulse, RateLimits, Success};
+use crate::http::{self, ApiError, Described, Front, Pulse, RateLimits, Success};
 use crate::idempotency::Idempotency;
 use crate::identity::{Identity, IdentityError};
 use crate::openapi;
@@ -205,7 +205,7 @@ impl App {
     }
 
     /// All calls, with everything that is around them. What they stand on lasts from here on as long as the program.
-    pub fn router(&self, request_timeout: Duration, max_in_flight: usize) -> Router {
+    pub fn front(&self, request_timeout: Duration, max_in_flight: usize) -> Front {
         let router = Router::new()
             .merge(queue::router())
             .merge(concert::router())
@@ -225,13 +225,20 @@ impl App {
             None => router,
         };
         let router = http::wrap(router, request_timeout, max_in_flight, pulse.clone());
-        match self.admin.operators() {
+        let router = match self.admin.operators() {
             Some(operators) => {
                 let admin = admin::router(operators).with_state(calls);
                 router.merge(http::wrap(admin, request_timeout.max(ADMIN_TIMEOUT), MOST_ADMIN_CALLS, pulse.clone()))
             }
             None => router,
-        }
+        };
+        let App { queues, concerts, seats, .. } = calls.0;
+        let shortcuts = vec![
+            queue::shortcut(queues),
+            seat::shortcut(concerts, queues, seats),
+            concert::shortcut(concerts, queues, seats),
+        ];
+        Front::new(shortcuts, router, pulse.clone())
     }
 
     /// What answers calls of addresses that go too fast, whatever they ask for.

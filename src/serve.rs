@@ -100,7 +100,7 @@ impl Server {
         let metrics = addresses.metrics.listen(BACKLOG).map_err(listening(service.metrics_listen, METRICS))?;
         let request_timeout = Duration::from_millis(service.request_timeout_ms.into());
         let max_in_flight = usize::try_from(service.max_in_flight).unwrap_or(usize::MAX);
-        let (calls, refusals) = (app.router(request_timeout, max_in_flight), app.refusals(request_timeout));
+        let (calls, refusals) = (app.front(request_timeout, max_in_flight), app.refusals(request_timeout));
         let doors = Doors::new(service.connections, most_files, calls, refusals, app.rate_limits.clone());
         let grace = Duration::from_millis(service.shutdown_grace_ms.into());
         let drain = Duration::from_secs(service.shutdown_timeout_seconds.into());

@@ -14,10 +14,12 @@ use serde_json::value::RawValue;
 
 use super::programme::ScheduleView;
 use super::{Concert, Concerts};
-use crate::http::{ApiError, Date, Described, ErrorCode, IdPath, Query, RateLimits, Success};
+use crate::http::{ApiError, Asked, Date, Described, ErrorCode, IdPath, Query, RateLimits, Shortcut, Success};
 use crate::ids::{self, ConcertId};
 use crate::queue::{ActivePass, Queues};
 use crate::seat::Seats;
+
+const SCHEDULES: &str = "/api/v1/concerts/{concertId}/schedules";
 
 const LARGEST_PAGE: usize = 100;
 
@@ -33,9 +35,13 @@ where
     &'static RateLimits: FromRef<S>,
     &'static Seats: FromRef<S>,
 {
-    Router::new()
-        .route("/api/v1/concerts", get(programme))
-        .route("/api/v1/concerts/{concertId}/schedules", get(schedules))
+    Router::new().route("/api/v1/concerts", get(programme)).route(SCHEDULES, get(schedules))
+}
+
+/// What of it is answered at once.
+#[must_use]
+pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
+    Shortcut::new(SCHEDULES, |asked| schedules_at_once(concerts, queues, seats, asked))
 }
 
 /// What is said of them.
@@ -43,7 +49,7 @@ where
 pub fn calls() -> Vec<Described> {
     vec![
         Described::get("/api/v1/concerts", "concerts", "The programme.").query::<Page>().gives::<ProgrammeView>(),
-        Described::get("/api/v1/concerts/{concertId}/schedules", "schedules", "Dates that can still be booked.")
+        Described::get(SCHEDULES, "schedules", "Dates that can still be booked.")
             .saying("Today or later, with a seat free now, by date.")
             .active()
             .at::<ConcertId>("concertId")
@@ -104,7 +110,7 @@ async fn programme(
     let view = |concert: &Arc<Concert>| ConcertView {
         concert_id: concert.id,
         title: concert.title.clone(),
-        dates: concert.schedules.iter().map(|schedule| schedule.date).filter(|date| *date >= today).collect(),
+        dates: concert.upcoming(today).map(|schedule| schedule.date).collect(),
     };
     let shown = all.values().skip((page - 1).saturating_mul(size)).take(size);
     Ok(Success(ProgrammeView { concerts: shown.map(view).collect(), page, size, total: all.len() }))
@@ -127,12 +133,27 @@ async fn schedules(
     let concert =
         concerts.concert(id).ok_or_else(|| ApiError::new(ErrorCode::ConcertNotFound, "There is no such concert."))?;
     pass.require_queue(concert.queue)?;
-    let (today, now) = (concerts.today(), Instant::now());
+    let now = Instant::now();
     let mut bookable = Vec::new();
-    for schedule in concert.schedules.iter().filter(|schedule| schedule.date >= today) {
+    for schedule in concert.upcoming(concerts.today()) {
         if seats.free(schedule.id, now).await? > 0 {
             bookable.push(&*schedule.view);
         }
     }
     Ok(Success(SchedulesView { schedules: &bookable }).into_response())
+}
+
+/// Likewise, for a token known to be active and if the seats of all dates are known.
+fn schedules_at_once(concerts: &Concerts, queues: &Queues, seats: &Seats, asked: &Asked<'_>) -> Option<Response> {
+    let claim = queues.active_at_once(asked)?;
+    let id = asked.id.parse().ok()?;
+    let programme = concerts.programme.load();
+    let concert = programme.concerts().get(&id).filter(|concert| concert.queue == claim.queue)?;
+    let mut bookable = Vec::with_capacity(concert.schedules.len());
+    for schedule in concert.upcoming(concerts.today()) {
+        if seats.free_at_once(schedule.id, asked.at)? > 0 {
+            bookable.push(&*schedule.view);
+        }
+    }
+    Some(Success(SchedulesView { schedules: &bookable }).into_response())
 }

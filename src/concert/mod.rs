@@ -19,12 +19,12 @@ pub use control::{
     AddedSchedule, ControlError, Listed, ListedSchedule, NewConcert, NewSchedule, add_schedules, create,
 };
 pub use demo::{Seeded, seed};
-pub use http::{calls, router};
+pub use http::{calls, router, shortcut};
 pub use programme::{Concert, Programme, Schedule};
 
 use crate::ids::{ConcertId, ScheduleId};
 use crate::postgres::Postgres;
-use crate::queue::Queues;
+use crate::queue::{QueueId, Queues};
 use crate::store_error::StoreError;
 use calendar::Calendar;
 
@@ -78,6 +78,11 @@ impl Concerts {
     pub fn upcoming(&self, id: ScheduleId) -> Option<Arc<Schedule>> {
         let today = self.today();
         self.schedule(id).filter(|schedule| schedule.date >= today)
+    }
+
+    /// Whether this is a schedule of this queue that is not over.
+    pub(crate) fn sells(&self, queue: QueueId, id: ScheduleId) -> bool {
+        self.programme.load().sells(queue, id, self.today())
     }
 
     /// Today's date at the venue.

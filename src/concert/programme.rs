@@ -26,6 +26,13 @@ pub struct Concert {
     pub schedules: Vec<Arc<Schedule>>,
 }
 
+impl Concert {
+    /// Its evenings that are not over on this day.
+    pub fn upcoming(&self, today: NaiveDate) -> impl Iterator<Item = &Arc<Schedule>> {
+        self.schedules.iter().filter(move |schedule| schedule.date >= today)
+    }
+}
+
 /// One evening of a concert.
 #[derive(Debug)]
 pub struct Schedule {
@@ -84,6 +91,11 @@ impl Programme {
     #[must_use]
     pub fn schedules(&self) -> impl ExactSizeIterator<Item = &Arc<Schedule>> {
         self.schedules.values()
+    }
+
+    /// Whether this is a schedule of this queue that is not over on this day.
+    pub(super) fn sells(&self, queue: QueueId, id: ScheduleId, today: NaiveDate) -> bool {
+        self.schedules.get(&id).is_some_and(|schedule| schedule.queue == queue && schedule.date >= today)
     }
 
     /// A concert.

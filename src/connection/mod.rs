@@ -7,6 +7,7 @@
 mod activity;
 
 use std::convert::Infallible;
+use std::future::Ready;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -17,6 +18,7 @@ use axum::Router;
 use axum::routing::future::RouteFuture;
 use clap::Args;
 use futures_util::StreamExt;
+use futures_util::future::Either;
 use futures_util::stream::FuturesUnordered;
 use http::Request;
 use hyper::body::Incoming;
@@ -29,7 +31,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use crate::argument::whole;
-use crate::http::RateLimits;
+use crate::http::{Front, RateLimits};
 use crate::limit::Visitor;
 use activity::{Activity, Watched};
 
@@ -58,7 +60,7 @@ pub struct ConnectionSettings {
 pub struct Doors {
     settings: ConnectionSettings,
     /// For calls that are within the limits.
-    calls: Router,
+    calls: Front,
     /// For those that are not.
     refusals: Router,
     limits: Arc<RateLimits>,
@@ -84,7 +86,7 @@ impl Doors {
     pub fn new(
         settings: ConnectionSettings,
         most_files: u64,
-        calls: Router,
+        calls: Front,
         refusals: Router,
         limits: Arc<RateLimits>,
     ) -> Self {
@@ -201,12 +203,14 @@ struct Calls {
 impl hyper::service::Service<Request<Incoming>> for Calls {
     type Response = axum::response::Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Either<Ready<Result<Self::Response, Infallible>>, RouteFuture<Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         self.activity.head_is_read();
-        let within = self.doors.limits.admit_address(&self.visitor, request.headers());
-        let mut router = if within { self.doors.calls.clone() } else { self.doors.refusals.clone() };
-        router.call(request)
+        if self.doors.limits.admit_address(&self.visitor, request.headers()) {
+            self.doors.calls.answer(request)
+        } else {
+            Either::Right(self.doors.refusals.clone().call(request))
+        }
     }
 }

@@ -57,7 +57,7 @@ fn render<T: Serialize>(body: &T) -> Result<Bytes, ApiError> {
 }
 
 /// A body as 200.
-fn json_response(body: Bytes) -> Response {
+pub(super) fn json_response(body: Bytes) -> Response {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -16,7 +16,7 @@ use axum::routing::Route;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::header::{CONNECTION, HeaderName, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 use tower::Service;
 use tower::layer::layer_fn;
@@ -29,7 +29,7 @@ use super::span;
 use super::tally::Tally;
 use super::{ApiError, ErrorCode};
 
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the calls are told of the whole service, and what they tell it.
 #[derive(Debug, Default)]
@@ -89,7 +89,7 @@ impl Service<Request> for Around {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let started = Instant::now();
-        let (bounds, tally, call) = (self.bounds, self.tally, Call::of(&request, request_id(&request)));
+        let (bounds, tally, call) = (self.bounds, self.tally, Call::of(&request, request_id(request.headers())));
         let span = span::of(&call, request.headers());
         // Boxed before it goes through what is around it, each part of which moves it.
         let answer: BoxFuture<'static, Response> = if is_read_ahead(&request) {
@@ -150,9 +150,9 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The client's own id, if it sent a sane one, else one of ours.
-fn request_id(request: &Request) -> HeaderValue {
+pub(super) fn request_id(headers: &HeaderMap) -> HeaderValue {
     let sane = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(&byte);
-    let theirs = request.headers().get(&REQUEST_ID).filter(|value| {
+    let theirs = headers.get(&REQUEST_ID).filter(|value| {
         let bytes = value.as_bytes();
         (1..=128).contains(&bytes.len()) && bytes.iter().copied().all(sane)
     });

@@ -9,12 +9,11 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::bufread::GzEncoder;
 use http::StatusCode;
-use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, VARY,
-};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderMap, HeaderValue, VARY};
 
 use tokio::sync::OnceCell;
 
+use super::envelope::json_response;
 use super::not_modified::matches_etag;
 
 /// What is smaller fits into one packet anyhow.
@@ -56,6 +55,18 @@ impl Rendered {
 
     /// What this request is answered.
     pub async fn answer(&self, headers: &HeaderMap) -> Response {
+        match self.at_once(headers) {
+            Some(response) => response,
+            None => match self.gzipped().await {
+                Some(gzip) => self.compressed(&gzip),
+                None => self.plain(),
+            },
+        }
+    }
+
+    /// Likewise, unless the body has to be compressed for it first.
+    #[must_use]
+    pub fn at_once(&self, headers: &HeaderMap) -> Option<Response> {
         let takes_gzip = self.body.len() >= WORTH_COMPRESSING && takes_gzip(headers);
         let (sent, other) = if takes_gzip { (&self.gzip_etag, &self.etag) } else { (&self.etag, &self.gzip_etag) };
         // Who has either has what is there now.
@@ -64,19 +75,22 @@ impl Rendered {
         {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
-            return about(response, had);
+            return Some(about(response, had));
         }
-        let gzip = if takes_gzip { self.gzipped().await } else { None };
-        let (body, etag) = match &gzip {
-            Some(gzip) => (gzip, &self.gzip_etag),
-            None => (&self.body, &self.etag),
-        };
-        let mut response = Response::new(Body::from(body.clone()));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if gzip.is_some() {
-            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        if !takes_gzip {
+            return Some(self.plain());
         }
-        about(response, etag)
+        self.gzip.get().map(|gzip| gzip.as_ref().map_or_else(|| self.plain(), |gzip| self.compressed(gzip)))
+    }
+
+    fn plain(&self) -> Response {
+        about(json_response(self.body.clone()), &self.etag)
+    }
+
+    fn compressed(&self, gzip: &Bytes) -> Response {
+        let mut response = json_response(gzip.clone());
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        about(response, &self.gzip_etag)
     }
 
     /// The body compressed: by whoever asks first, while the others wait for it. None if that failed.

@@ -264,13 +264,13 @@ async fn programme(
 
 /// Whether nothing is left of a concert, which may share its queue with others, as far as this instance has seen.
 fn is_sold_out(concert: &Concert, today: NaiveDate, seats: &Seats) -> bool {
-    let mut coming = concert.schedules.iter().filter(|schedule| schedule.date >= today);
+    let mut coming = concert.upcoming(today);
     coming.all(|schedule| seats.unsold_lately(schedule.id) == Some(0))
 }
 
 /// The dates from today on.
 fn dates(concert: &Concert, today: NaiveDate, language: Language) -> String {
-    let coming = concert.schedules.iter().map(|schedule| schedule.date).filter(|date| *date >= today);
+    let coming = concert.upcoming(today).map(|schedule| schedule.date);
     let times: Vec<String> =
         coming.map(|date| format!("<time datetime=\"{date}\">{}</time>", language.date(date))).collect();
     times.join(" ")

@@ -56,22 +56,36 @@ impl Payments {
         claim: Option<&Claim>,
     ) -> Result<Vec<(ReservationId, Paid)>, PayError> {
         let mut batch = Batch::new(asked);
-        let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
+        let standing = self.queues.check_first(&presented.queue, &presented.claim).await?;
         if !matches!(standing, Standing::Active { .. }) {
-            for reservation in batch.in_order() {
-                let paid = self.too_late(presented, reservation, standing).await?;
-                batch.paid.insert(reservation, paid);
-            }
-            return batch.answer();
+            return self.all_too_late(presented, batch, standing).await;
         }
-        let begun = self.begin_all(presented, &mut batch).await;
-        let carried = match begun {
-            Ok(()) => self.carry_out_all(presented, &mut batch, claim).await,
-            Err(error) => Err(batch.end(error)),
-        };
+        if let Err(error) = self.begin_all(presented, &mut batch).await {
+            let why = batch.end(error);
+            self.follow_all(&batch).await;
+            return match self.ended_elsewhere(presented, &why).await? {
+                Some(standing) => self.all_too_late(presented, batch, standing).await,
+                None => Err(why),
+            };
+        }
+        let carried = self.carry_out_all(presented, &mut batch, claim).await;
         let left = self.follow_all(&batch).await;
         carried?;
         self.end_token_after(presented, &batch, left).await;
+        batch.answer()
+    }
+
+    /// For a token that may not pay any more: what it has paid, if that was all of it.
+    async fn all_too_late(
+        &self,
+        presented: &Presented,
+        mut batch: Batch,
+        standing: Standing,
+    ) -> Result<Vec<(ReservationId, Paid)>, PayError> {
+        for reservation in batch.in_order() {
+            let paid = self.too_late(presented, reservation, standing).await?;
+            batch.paid.insert(reservation, paid);
+        }
         batch.answer()
     }
 

@@ -144,11 +144,18 @@ impl Payments {
         reservation: ReservationId,
         claim: Option<&Claim>,
     ) -> Result<Paid, PayError> {
-        let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
+        let standing = self.queues.check_first(&presented.queue, &presented.claim).await?;
         if !matches!(standing, Standing::Active { .. }) {
             return self.too_late(presented, reservation, standing).await;
         }
-        match self.begin(presented, reservation).await? {
+        let start = match self.begin(presented, reservation).await {
+            Err(why) => match self.ended_elsewhere(presented, &why).await? {
+                Some(standing) => return self.too_late(presented, reservation, standing).await,
+                None => return Err(why),
+            },
+            Ok(start) => start,
+        };
+        match start {
             Start::Begun(schedule, attempt) => {
                 let outcome = self.carry_out(presented, schedule, &attempt, claim).await?;
                 self.follow(presented, schedule, &attempt, outcome).await
@@ -180,6 +187,16 @@ impl Payments {
                 Ok(Start::SoldBefore(schedule, paid))
             }
         }
+    }
+
+    /// What has become of the token of who was refused, if it may not pay any more. What is paid for is the hold, which goes
+    /// with the token wherever that is ended; so only who has no hold is asked for its token for sure.
+    async fn ended_elsewhere(&self, presented: &Presented, why: &PayError) -> Result<Option<Standing>, StoreError> {
+        if matches!(why, PayError::Store(_)) {
+            return Ok(None);
+        }
+        let standing = self.queues.check(&presented.queue, &presented.claim).await?;
+        Ok(Some(standing).filter(|standing| !matches!(standing, Standing::Active { .. })))
     }
 
     /// The crash that made this a repetition may have kept the token from its end. A later token of the same user has

@@ -102,16 +102,16 @@ impl Directory {
         Self { queues, by_concert }
     }
 
-    pub(super) fn get(&self, id: QueueId) -> Option<Arc<Queue>> {
-        self.queues.get(&id).cloned()
+    pub(super) fn get(&self, id: QueueId) -> Option<&Arc<Queue>> {
+        self.queues.get(&id)
     }
 
     pub(super) fn default_queue(&self) -> Option<Arc<Queue>> {
-        self.get(DEFAULT)
+        self.get(DEFAULT).cloned()
     }
 
     pub(super) fn serving(&self, concert: ConcertId) -> Option<Arc<Queue>> {
-        self.by_concert.get(&concert).and_then(|id| self.get(*id))
+        self.by_concert.get(&concert).and_then(|id| self.get(*id).cloned())
     }
 
     pub(super) fn by_name(&self, name: &str) -> Option<Arc<Queue>> {

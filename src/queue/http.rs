@@ -14,7 +14,8 @@ use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
 use super::{EnterError, Facts, Queues, Rank};
 use crate::http::{
-    ApiError, Described, ErrorCode, EventStream, Form, IdPath, RateLimits, Success, Time, rfc3339, schema,
+    ApiError, Asked, Described, ErrorCode, EventStream, Form, IdPath, RateLimits, Shortcut, Success, Time, rfc3339,
+    schema,
 };
 use crate::identity::{Identity, User};
 use crate::ids::{self, ConcertId};
@@ -26,6 +27,8 @@ static DRAW_ENTRY: HeaderName = HeaderName::from_static("draw-entry");
 /// The place of one who was drawn, from 0.
 static DRAW_PLACE: HeaderName = HeaderName::from_static("draw-place");
 
+const RANK: &str = "/api/v1/queues/token/rank";
+
 /// `/api/v1/queues/…`, but for leaving, which gives up seats too and so belongs to `reservation`.
 pub fn router<S>() -> Router<S>
 where
@@ -36,10 +39,16 @@ where
 {
     Router::new()
         .route("/api/v1/queues/token", post(issue))
-        .route("/api/v1/queues/token/rank", get(rank))
+        .route(RANK, get(rank))
         .route("/api/v1/queues/token/events", get(events))
         .route("/api/v1/queues/draws/{queueName}", get(draw))
         .route("/api/v1/concerts/{concertId}/queue", get(state))
+}
+
+/// What of them is answered at once.
+#[must_use]
+pub fn shortcut(queues: &'static Queues) -> Shortcut {
+    Shortcut::new(RANK, |asked| rank_at_once(queues, asked))
 }
 
 /// What is said of them.
@@ -61,7 +70,7 @@ pub fn calls() -> Vec<Described> {
             .form::<Issue>()
             .gives::<Issued>()
             .fails(&[ErrorCode::ConcertNotFound]),
-        drawn(Described::get("/api/v1/queues/token/rank", "rank", "How far a token is, and when to ask again."))
+        drawn(Described::get(RANK, "rank", "How far a token is, and when to ask again."))
             .saying(
                 "Ask again after `pollAfterMillis`. A waiting token that is not seen for `waitingTtlSeconds` has left the queue.",
             )
@@ -269,11 +278,27 @@ async fn rank(State(queues): State<&'static Queues>, presented: Presented) -> Re
         Rank::Waiting { entry: entry @ 1.., .. } => Some(entry),
         _ => Queues::entry_of(queue, claim),
     };
+    Ok(told(view, entry, place))
+}
+
+/// Likewise, for a token that waits and is known to.
+fn rank_at_once(queues: &Queues, asked: &Asked<'_>) -> Option<Response> {
+    let claim = queues.claim_of(asked)?;
+    let directory = queues.directory.load();
+    let queue = directory.get(claim.queue)?;
+    let rank = queues.waiting_lately(queue, &claim)?;
+    let view = queues.view_of(queue, &claim, rank).ok()?;
+    let Rank::Waiting { order, .. } = rank else { return None };
+    Some(told(view, Queues::entry_of(queue, &claim), queue.draw_place_of(order)))
+}
+
+fn told(view: RankView, entry: Option<u64>, place: Option<u64>) -> Response {
     // Whole seconds, rounded up, say the same as `pollAfterMillis`.
     let retry_after = HeaderValue::from(view.poll_after_millis.div_ceil(1000));
-    let mut response = ([(RETRY_AFTER, retry_after)], Success(view)).into_response();
+    let mut response = Success(view).into_response();
+    response.headers_mut().insert(RETRY_AFTER, retry_after);
     tell_draw(&mut response, entry, place);
-    Ok(response)
+    response
 }
 
 /// A `Last-Event-ID` is welcome and changes nothing: events are state, not history, and the state comes first.

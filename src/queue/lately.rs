@@ -23,17 +23,22 @@ impl Queues {
     /// What has become of a token, as of the last second: if it waits, the snapshot says so, and this instance has seen
     /// it not long ago, Redis is told later. Who was not seen here asks Redis, which alone knows whether it has left.
     pub(super) async fn rank_lately(&self, queue: &Queue, claim: &Claim) -> Result<Rank, StoreError> {
-        // Who was let in since the snapshot may be known to be active already.
-        match self.waiting_lately(queue, claim).filter(|_| self.passes.presume(claim).is_none()) {
+        match self.waiting_lately(queue, claim) {
             Some(rank) => Ok(rank),
             None => Box::pin(self.rank(queue, claim)).await,
         }
     }
 
-    fn waiting_lately(&self, queue: &Queue, claim: &Claim) -> Option<Rank> {
-        let (glimpse, waiting_ttl) = (self.glimpse(queue.id), queue.settings.waiting_ttl);
+    /// How far a token is that waits, as of the last second, if it was seen here not long ago.
+    pub(super) fn waiting_lately(&self, queue: &Queue, claim: &Claim) -> Option<Rank> {
+        self.glimpses.see(queue.id, |glimpse| self.waiting_by(glimpse, queue, claim))
+    }
+
+    fn waiting_by(&self, glimpse: &Glimpse, queue: &Queue, claim: &Claim) -> Option<Rank> {
+        let waiting_ttl = queue.settings.waiting_ttl;
         let seen = |snapshot: &Arc<Snapshot>| {
-            if !self.sightings.within(claim, waiting_ttl / 2) {
+            // Who was let in since the snapshot may be known to be active already.
+            if !self.sightings.within(claim, waiting_ttl / 2) || self.passes.presume(claim).is_some() {
                 return None;
             }
             let order = self.order_of(queue, claim)?;
@@ -53,13 +58,13 @@ impl Queues {
 
     /// What there is to say of a queue.
     pub(super) fn about(&self, queue: &Queue) -> About {
-        let glimpse = self.glimpse(queue.id);
-        let measured = glimpse.measured();
+        let glimpsed = |glimpse: &Glimpse| Some((glimpse.measured(), glimpse.sold_out.is_so()));
+        let (measured, sold_out) = self.glimpses.see(queue.id, glimpsed).unwrap_or_default();
         let settings = &queue.settings;
         let rate = (!settings.paused).then_some(settings.admit_per_second);
         let opens_in = settings.opens_at.map(|at| at - Utc::now()).and_then(|left| left.to_std().ok());
         let outlook = Outlook { measured, rate, opens_in: opens_in.unwrap_or_default() };
-        About { outlook, sold_out: glimpse.sold_out.is_so() }
+        About { outlook, sold_out }
     }
 
     /// Tells Redis whom this instance has seen, as far as it has to know by now.

@@ -30,7 +30,7 @@ mod view;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use chrono_tz::Tz;
@@ -43,7 +43,7 @@ pub use control::{Change, ControlError, Controlled, Figures, OwnSettings, create
 pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use draw::{Draw, Facts, Permutation, UnprovenError};
 pub(crate) use http::QueueName;
-pub use http::{calls, router};
+pub use http::{calls, router, shortcut};
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
 pub use sample::{QueueGauges, QueueMoment};
@@ -194,7 +194,7 @@ impl Queues {
     /// The queue of this id.
     #[must_use]
     pub fn get(&self, id: QueueId) -> Option<Arc<Queue>> {
-        self.directory.load().get(id)
+        self.directory.load().get(id).cloned()
     }
 
     /// The queue of this name.
@@ -259,14 +259,14 @@ impl Queues {
 
     /// Whether a token may try now, as Redis said not long ago.
     pub(crate) async fn check_lately(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
-        match self.passes.recall(claim) {
+        match self.passes.recall(claim, Instant::now()) {
             Some(left) => Ok(Standing::Active { left }),
             None => Box::pin(self.check(queue, claim)).await,
         }
     }
 
-    /// Whether a token may try, as far as this instance knows: for what finds out for sure on its way, and undoes what it has
-    /// done if not, as a hold does.
+    /// Whether a token may try, as far as this instance knows: for what finds out for sure on its way, as a hold does, which
+    /// undoes itself if not, and a payment, which needs a hold.
     pub(crate) async fn check_first(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         match self.passes.presume(claim) {
             Some(left) => Ok(Standing::Active { left }),

@@ -12,7 +12,7 @@ use http::header::HeaderName;
 use http::request::Parts;
 
 use super::{Claim, Queue, QueueId, Queues, Standing};
-use crate::http::{ApiError, ErrorCode, RateLimits, single_header};
+use crate::http::{ApiError, Asked, ErrorCode, RateLimits, single_header};
 use crate::ids::UserId;
 
 static TOKEN: HeaderName = HeaderName::from_static("token");
@@ -114,6 +114,18 @@ where
     }
 }
 
+impl Queues {
+    /// What a call's token says, if it is authentic.
+    pub(super) fn claim_of(&self, asked: &Asked<'_>) -> Option<Claim> {
+        single_header(asked.headers, &TOKEN).and_then(|token| self.signer.verify(token))
+    }
+
+    /// Likewise, if it is active as Redis said not long ago. Asks nobody.
+    pub(crate) fn active_at_once(&self, asked: &Asked<'_>) -> Option<Claim> {
+        self.claim_of(asked).filter(|claim| self.passes.recall(claim, asked.at).is_some())
+    }
+}
+
 impl Standing {
     /// Fails with the reason unless active.
     pub fn require_active(&self) -> Result<(), ApiError> {
@@ -152,18 +164,17 @@ struct Known {
 
 impl PassCache {
     /// How long the token is active yet, if Redis said so lately.
-    pub(super) fn recall(&self, claim: &Claim) -> Option<Duration> {
-        self.known_within(claim, RELIANCE)
+    pub(super) fn recall(&self, claim: &Claim, now: Instant) -> Option<Duration> {
+        self.known_within(claim, RELIANCE, now)
     }
 
     /// How long the token is active yet, if Redis has ever said so and this instance knows of no end since.
     pub(super) fn presume(&self, claim: &Claim) -> Option<Duration> {
-        self.known_within(claim, Duration::MAX)
+        self.known_within(claim, Duration::MAX, Instant::now())
     }
 
-    fn known_within(&self, claim: &Claim, time: Duration) -> Option<Duration> {
+    fn known_within(&self, claim: &Claim, time: Duration, now: Instant) -> Option<Duration> {
         let known = self.known.get(&(claim.queue, claim.user))?;
-        let now = Instant::now();
         if known.place != claim.place || now.saturating_duration_since(known.learnt) > time {
             return None;
         }

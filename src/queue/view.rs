@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::estimate::{self, Outlook, WaitSeconds};
 use super::pass::invalid_token;
-use super::{Presented, Queue, Queues, Rank};
+use super::{Claim, Presented, Queue, Queues, Rank};
 use crate::http::{ApiError, Time};
 use crate::redis::millis;
 
@@ -46,9 +46,14 @@ impl Queues {
     pub(crate) async fn view(&self, presented: &Presented) -> Result<(Rank, RankView), ApiError> {
         let Presented { queue, claim } = presented;
         let rank = self.rank_lately(queue, claim).await?;
+        Ok((rank, self.view_of(queue, claim, rank)?))
+    }
+
+    /// What is told of a token that is so far.
+    pub(super) fn view_of(&self, queue: &Queue, claim: &Claim, rank: Rank) -> Result<RankView, ApiError> {
         let view = RankView::new(rank, queue, &self.about(queue))?;
         self.told(claim, view.estimated_wait_seconds);
-        Ok((rank, view))
+        Ok(view)
     }
 }
 

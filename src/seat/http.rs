@@ -10,11 +10,15 @@ use super::Seats;
 use super::hub::{ChangesView, Watcher};
 use super::render::{FreeSeatsView, SeatMapView};
 use crate::concert::Concerts;
-use crate::http::{AllHeaders, ApiError, Described, ErrorCode, EventStream, IdPath, RateLimits, schema, single_header};
+use crate::http::{
+    AllHeaders, ApiError, Asked, Described, ErrorCode, EventStream, IdPath, RateLimits, Shortcut, schema, single_header,
+};
 use crate::ids::{self, ScheduleId};
 use crate::queue::{ActivePass, Presented, Queues, Watching};
 
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+const SEATS: &str = "/api/v1/concerts/schedules/{concertScheduleId}/seats";
 
 /// `/api/v1/concerts/schedules/{concertScheduleId}/seats`, `…/seat-map` and `…/events`.
 pub fn router<S>() -> Router<S>
@@ -26,9 +30,15 @@ where
     &'static Seats: FromRef<S>,
 {
     Router::new()
-        .route("/api/v1/concerts/schedules/{concertScheduleId}/seats", get(seats))
+        .route(SEATS, get(seats))
         .route("/api/v1/concerts/schedules/{concertScheduleId}/seat-map", get(seat_map))
         .route("/api/v1/concerts/schedules/{concertScheduleId}/events", get(events))
+}
+
+/// What of them is answered at once.
+#[must_use]
+pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
+    Shortcut::new(SEATS, |asked| seats_at_once(concerts, queues, seats, asked))
 }
 
 /// What is said of them.
@@ -38,16 +48,12 @@ pub fn calls() -> Vec<Described> {
         call.at::<ScheduleId>("concertScheduleId").fails(&[ErrorCode::ScheduleNotFound, ErrorCode::WrongQueue])
     };
     vec![
-        of_schedule(Described::get(
-            "/api/v1/concerts/schedules/{concertScheduleId}/seats",
-            "seats",
-            "The seats that are free now, by number.",
-        ))
-        .saying("Changes of this instance show at once, those of others within 250 ms. Send the `ETag` back.")
-        .active()
-        .tagged()
-        .gives::<FreeSeatsView>()
-        .leads_to("hold", "body.concertSeatId", "/data/seats/0/concertSeatId"),
+        of_schedule(Described::get(SEATS, "seats", "The seats that are free now, by number."))
+            .saying("Changes of this instance show at once, those of others within 250 ms. Send the `ETag` back.")
+            .active()
+            .tagged()
+            .gives::<FreeSeatsView>()
+            .leads_to("hold", "body.concertSeatId", "/data/seats/0/concertSeatId"),
         of_schedule(Described::get(
             "/api/v1/concerts/schedules/{concertScheduleId}/seat-map",
             "seatMap",
@@ -78,6 +84,16 @@ async fn seats(
     require_open(concerts, &pass, id)?;
     let list = seats.free_list(id).await?;
     Ok(list.answer.answer(&headers).await)
+}
+
+/// Likewise, for a token known to be active and if the list is known.
+fn seats_at_once(concerts: &Concerts, queues: &Queues, seats: &Seats, asked: &Asked<'_>) -> Option<Response> {
+    let claim = queues.active_at_once(asked)?;
+    let id = asked.id.parse().ok()?;
+    if !concerts.sells(claim.queue, id) {
+        return None;
+    }
+    seats.known(id, asked.at, |list| list.answer.at_once(asked.headers))?
 }
 
 async fn seat_map(

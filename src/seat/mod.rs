@@ -22,7 +22,7 @@ pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldSta
 pub use audit::MapAudit;
 pub use board::{FreeList, SeatMap};
 pub use control::{Counts, HoldGauges, NewSeat, PlannedSeat, create};
-pub use http::{calls, router};
+pub use http::{calls, router, shortcut};
 pub use plan::{Plan, Seat};
 pub use render::{render_free, render_map};
 
@@ -126,10 +126,15 @@ impl Seats {
 
     /// How many seats are free now.
     pub async fn free(&self, schedule: ScheduleId, now: Instant) -> Result<usize, StoreError> {
-        match self.known(schedule, now, |list| list.free) {
+        match self.free_at_once(schedule, now) {
             Some(free) => Ok(free),
             None => Ok(Box::pin(self.ask_for_list(schedule)).await?.free),
         }
+    }
+
+    /// How many seats are free now, if this instance knows; asks nobody.
+    pub(crate) fn free_at_once(&self, schedule: ScheduleId, now: Instant) -> Option<usize> {
+        self.known(schedule, now, |list| list.free)
     }
 
     /// How many are not sold, if this instance has seen it within the last moments; asks nobody.

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Proxy, TestApp, block_on};
+use crate::support::{Proxy, TestApp, block_on, routed};
 
 /// A service on a socket, until it is dropped.
 struct Shop {
@@ -23,7 +23,7 @@ impl Shop {
     async fn open(app: &TestApp) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = app.app.router(Duration::from_secs(20), 20_000);
+        let router = routed(app.app.front(Duration::from_secs(20), 20_000));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { address, serving }
     }
@@ -49,16 +49,8 @@ async fn burst(address: SocketAddr, args: &[&str]) -> Result<Report, BurstError>
 }
 
 /// A machine that is busy with other tests is slow.
-const ROOMY: [&str; 8] = [
-    "--max-active",
-    "40",
-    "--admit-per-second",
-    "400",
-    "--postgres-timeout-ms",
-    "10000",
-    "--redis-timeout-ms",
-    "10000",
-];
+const ROOMY: [&str; 8] =
+    ["--max-active", "40", "--admit-per-second", "60", "--postgres-timeout-ms", "10000", "--redis-timeout-ms", "10000"];
 
 #[test]
 fn three_hundred_people_for_sixty_seats() {

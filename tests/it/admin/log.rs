@@ -109,7 +109,7 @@ fn an_act_and_its_row_are_one() {
         }
         sqlx::query("ALTER TABLE admin_audit DROP CONSTRAINT nothing").execute(app.pool()).await.unwrap();
         // Its last schedule cannot be: nothing of the concert is made, nor its queue.
-        let taken = json!({ "date": app.day(1), "seats": two_seats() });
+        let taken = json!({ "date": app.evening(1).await, "seats": two_seats() });
         app.operate("POST", "/concerts/1/schedules", taken).await.assert_error(400, "INVALID_REQUEST");
         assert_eq!((state().await, app.log_rows().await), (before, 0));
     });

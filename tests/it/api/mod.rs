@@ -6,6 +6,7 @@ mod events;
 mod history;
 mod http;
 mod idempotency;
+mod known;
 mod lately;
 mod many;
 mod once;

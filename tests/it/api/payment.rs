@@ -167,6 +167,28 @@ fn leaving_gives_up_what_was_to_be_paid() {
 }
 
 #[test]
+fn who_left_by_way_of_another_instance_pays_nothing_here() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let other = app.second().await;
+        for user in 1..=2 {
+            let (token, reservation) = holder(&app, user).await;
+            other.leave(&token).await.data();
+            let answer =
+                if user == 1 { app.pay(&token, reservation).await } else { app.pay_many(&token, &[reservation]).await };
+            answer.assert_error(401, "TOKEN_EXPIRED");
+            assert_eq!(app.balance(user).await, PRICE);
+        }
+        // What was paid by way of another is paid here too.
+        let (token, reservation) = holder(&app, 3).await;
+        let payment = other.pay(&token, reservation).await.payment();
+        assert_eq!(app.pay(&token, reservation).await.payment(), payment);
+        assert_eq!(app.pay_many(&token, &[reservation]).await.payments(), [payment]);
+        app.audit().await;
+    });
+}
+
+#[test]
 fn one_request_pays_and_another_is_told_so() {
     block_on(async {
         let app = TestApp::without_jobs(&PATIENT).await;

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use crate::support::{TestApp, at_once, block_on, eventually};
+use crate::support::{TestApp, at_once, block_on, eventually, routed};
 
 const EXAMPLE: &str = include_str!("../../../docs/gate/nginx.conf");
 
@@ -51,7 +51,7 @@ impl Shop {
             if std::env::var("ONSALE_INSTALL").as_deref() == Ok("0") { Install::Forbidden } else { Install::Allowed };
         let program = nginx(install).await.unwrap();
         let mut servers = JoinSet::new();
-        let gate = listen(&mut servers, app.app.router(Duration::from_secs(10), 1000)).await;
+        let gate = listen(&mut servers, routed(app.app.front(Duration::from_secs(10), 1000))).await;
         let behind = listen(&mut servers, Router::new().fallback(site)).await;
         let port = Free::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
 

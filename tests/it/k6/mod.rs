@@ -17,7 +17,7 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 
 use crate::lua::source;
-use crate::support::{TestApp, block_on};
+use crate::support::{TestApp, block_on, routed};
 
 /// What a script came to.
 struct Played {
@@ -62,7 +62,7 @@ impl Drop for Shop {
 async fn open(app: &TestApp) -> Shop {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = app.app.router(Duration::from_secs(20), 20_000);
+    let router = routed(app.app.front(Duration::from_secs(20), 20_000));
     Shop { address, serving: tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }) }
 }
 

@@ -11,7 +11,7 @@ use axum::response::Response;
 use fantoccini::key::Key;
 
 use super::shop::{PATIENCE, WIDE, arrive, press_seat, shop};
-use crate::support::{Browser, PHONE, Socket, TestApp, block_on};
+use crate::support::{Browser, PHONE, Socket, TestApp, block_on, routed};
 
 #[test]
 fn a_whole_purchase_by_mouse() {
@@ -106,7 +106,7 @@ fn losing(app: &TestApp, calls: &Arc<AtomicU32>) -> Router {
             response.map(|_| Body::from_stream(cut))
         }
     };
-    app.app.router(PATIENCE, 20_000).layer(from_fn(line))
+    routed(app.app.front(PATIENCE, 20_000)).layer(from_fn(line))
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fantoccini::actions::{InputSource, MOUSE_BUTTON_LEFT, MouseActions, PointerAction};
 
-use crate::support::{Browser, Look, PHONE, Socket, TestApp};
+use crate::support::{Browser, Look, PHONE, Socket, TestApp, routed};
 
 /// On a desk.
 pub const WIDE: Look = Look { width: 1280, height: 900, ..PHONE };
@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 pub async fn shop(args: &[&str]) -> (TestApp, Socket) {
     let patient = ["--demo", "--redis-timeout-ms", "10000", "--postgres-timeout-ms", "10000"];
     let app = TestApp::with(&[&patient[..], args].concat()).await;
-    let socket = Socket::serving(app.app.router(PATIENCE, 20_000)).await;
+    let socket = Socket::serving(routed(app.app.front(PATIENCE, 20_000))).await;
     (app, socket)
 }
 

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use onsale::app::App;
 use onsale::audit::Auditor;
+use onsale::http::Front;
 use onsale::ids::{ScheduleId, UserId};
 use onsale::jobs;
 use onsale::settings::{Cli, Command, ServeSettings};
@@ -26,7 +26,7 @@ use super::{eventually, servers};
 pub struct TestApp {
     pub app: App,
     pub settings: ServeSettings,
-    router: Router,
+    front: Front,
     stop: CancellationToken,
     jobs: Mutex<Option<JobScheduler>>,
     database: Option<Arc<Database>>,
@@ -131,8 +131,8 @@ impl TestApp {
     pub async fn from_settings(settings: ServeSettings) -> Self {
         let app = started(&settings).await;
         let timeout = Duration::from_millis(settings.service.request_timeout_ms.into());
-        let router = app.router(timeout, settings.service.max_in_flight as usize);
-        Self { app, settings, router, stop: CancellationToken::new(), jobs: Mutex::new(None), database: None }
+        let front = app.front(timeout, settings.service.max_in_flight as usize);
+        Self { app, settings, front, stop: CancellationToken::new(), jobs: Mutex::new(None), database: None }
     }
 
     /// Another instance on the same stores, with its jobs.
@@ -179,7 +179,7 @@ impl TestApp {
     /// Makes a call, whose answer must be one that the description has.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let (method, path) = (request.method().to_string(), request.uri().to_string());
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.front.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let kind = parts.headers.get("content-type").is_some_and(|kind| kind == "application/json");

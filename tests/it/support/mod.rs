@@ -26,4 +26,4 @@ pub use python::python;
 pub use servers::{ONSALE, block_on, servers};
 pub use stores::{WAITING, WalletLock};
 pub use wait::{SLACK, at_once, eventually};
-pub use watch::{Event, Events, Socket};
+pub use watch::{Event, Events, Socket, routed};

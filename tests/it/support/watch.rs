@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use onsale::http::Front;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -52,8 +53,13 @@ impl Event {
 impl TestApp {
     /// Serves the instance on a socket too.
     pub async fn serve(&self) -> Socket {
-        Socket::serving(self.app.router(Duration::from_secs(2), 20_000)).await
+        Socket::serving(routed(self.app.front(Duration::from_secs(2), 20_000))).await
     }
+}
+
+/// All calls as one of axum's routers.
+pub fn routed(front: Front) -> Router {
+    Router::new().fallback_service(front)
 }
 
 impl Socket {
