@@ -23,13 +23,23 @@ use crate::store_error::StoreError;
 type Step = fn(App) -> BoxFuture<'static, Result<(), StoreError>>;
 
 /// Name, interval, step.
-const JOBS: [(&str, Duration, Step); 16] = [
+const JOBS: [(&str, Duration, Step); 17] = [
     // Lets in whom cap and rate allow, and reaps: `queue::promote` says how much a run.
     ("queue.promote", Duration::from_millis(200), |app| async move { app.queues.promote().await }.boxed()),
     // Tells those who watch their tokens what is new.
     ("queue.feed", Duration::from_millis(200), |app| async move { app.queues.feed().await }.boxed()),
     // Tells Redis who was seen waiting without its being asked: up to 1000 a call.
     ("queue.see", Duration::from_millis(250), |app| async move { app.queues.tell_sightings().await }.boxed()),
+    // Forgets whose time is over, on a thread of its own: of a million that takes long enough to keep calls waiting.
+    ("queue.prune", Duration::from_secs(5), |app| {
+        async move {
+            if let Err(error) = tokio::task::spawn_blocking(move || app.queues.prune()).await {
+                tracing::error!(%error, "forgetting whose time is over has failed");
+            }
+            Ok(())
+        }
+        .boxed()
+    }),
     // Tells those who watch seats what has changed: one look a schedule that is watched.
     ("seat.feed", Duration::from_millis(200), |app| async move { app.seats.feed().await }.boxed()),
     // Frees lapsed holds and hands unfinished payments to the reconciler: up to 256 a schedule and run.

@@ -104,16 +104,29 @@ impl<'a> Call<'a> {
         Ok(Round { per_second: count / answers.seconds, cpu_us, scripts })
     }
 
-    /// At 70 % of a rate.
-    pub(super) fn latency(&mut self, address: SocketAddr, highest: f64, time: Duration) -> Outcome<Latency> {
+    /// Times at a part of the highest rate: the medians of several runs, as far as there are requests for them.
+    pub(super) fn latency(
+        &mut self,
+        address: SocketAddr,
+        highest: f64,
+        time: Duration,
+        runs: usize,
+    ) -> Outcome<Latency> {
         let per_second = highest * CALM;
-        let mut times = self.run(address, Pace::Arrivals(per_second), time)?.times_us;
-        times.sort_unstable();
-        let at = |percent: usize| {
-            let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-            times.get(index).map_or(0.0, |time| f64::from(*time) / 1000.0)
-        };
-        Ok(Latency { per_second, p50_ms: at(50), p99_ms: at(99) })
+        let (mut p50s, mut p99s, mut longest) = (Vec::new(), Vec::new(), 0);
+        while p50s.len() < runs && (p50s.is_empty() || !self.once || self.used + longest <= self.stock) {
+            let before = self.used;
+            let mut times = self.run(address, Pace::Arrivals(per_second), time)?.times_us;
+            longest = longest.max(self.used - before);
+            times.sort_unstable();
+            let at = |percent: usize| {
+                let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
+                times.get(index).map_or(0.0, |time| f64::from(*time) / 1000.0)
+            };
+            p50s.push(at(50));
+            p99s.push(at(99));
+        }
+        Ok(Latency { per_second, p50_ms: median(p50s), p99_ms: median(p99s) })
     }
 }
 

@@ -159,19 +159,20 @@ impl<'a> Session<'a> {
         }
         let (floor, ours) = (middle(&floors), middle(&ours));
         let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, target);
-        self.close(call, ours, vec![of_bare(&floor)], ratio)
+        let bare = call.latency(self.bare.address, floor.per_second, self.time(), self.arguments.rounds)?;
+        let spread = Ratio::new("p99 / p50 of the floor", bare.p99_ms / bare.p50_ms, None);
+        self.close(call, ours, vec![of_bare(&floor)], vec![ratio, spread])
     }
 
     /// Takes the times of a call, and writes its row.
-    fn close(&mut self, mut call: Call<'_>, ours: Round, floors: Vec<Floor>, ratio: Ratio) -> Outcome {
-        let latency = call.latency(self.stage.api, ours.per_second, self.time())?;
+    fn close(&mut self, mut call: Call<'_>, ours: Round, floors: Vec<Floor>, mut ratios: Vec<Ratio>) -> Outcome {
+        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
         let spread = Ratio::new("p99 / p50", latency.p99_ms / latency.p50_ms, Some(Target::AtMost(10.0)));
-        tell(&format!(
-            "  {:.0} requests/s; {} {:.2}; p99 {:.2} ms",
-            ours.per_second, ratio.of, ratio.value, latency.p99_ms
-        ));
+        ratios.push(spread);
+        let told: Vec<String> = ratios.iter().map(|ratio| format!("{} {:.2}", ratio.of, ratio.value)).collect();
+        tell(&format!("  {:.0} requests/s; {}; p99 {:.2} ms", ours.per_second, told.join("; "), latency.p99_ms));
         let Round { per_second, cpu_us, scripts } = ours;
-        let (latency, ratios) = (Some(latency), vec![ratio, spread]);
+        let latency = Some(latency);
         self.rows.push(Row { call: call.name, per_second, cpu_us, scripts, floors, latency, ratios });
         Ok(())
     }
@@ -211,7 +212,7 @@ impl<'a> Session<'a> {
         let least = floor.cpu_us.service + pipelined.cpu_us;
         let ratio = Ratio::new("CPU", ours.cpu_us.sum() / least, Some(Target::AtMost(1.6)));
         let floors = vec![of_bare(&floor), pipelined, of_cost("script, one at a time", &single)];
-        self.close(call, ours, floors, ratio)
+        self.close(call, ours, floors, vec![ratio])
     }
 
     async fn money(&mut self) -> Outcome {
@@ -258,7 +259,7 @@ impl<'a> Session<'a> {
         }
         let (floor, ours) = (of_cost("pgbench, one statement", &floors), middle(&ours));
         let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, Some(Target::AtLeast(least)));
-        self.close(call, ours, vec![floor], ratio)
+        self.close(call, ours, vec![floor], vec![ratio])
     }
 }
 

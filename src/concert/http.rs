@@ -41,7 +41,7 @@ where
 /// What of it is answered at once.
 #[must_use]
 pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
-    Shortcut::new(SCHEDULES, |asked| schedules_at_once(concerts, queues, seats, asked))
+    Shortcut::new(SCHEDULES, move |asked| schedules_at_once(concerts, queues, seats, asked))
 }
 
 /// What is said of them.
@@ -144,14 +144,19 @@ async fn schedules(
 }
 
 /// Likewise, for a token known to be active and if the seats of all dates are known.
-fn schedules_at_once(concerts: &Concerts, queues: &Queues, seats: &Seats, asked: &Asked<'_>) -> Option<Response> {
+fn schedules_at_once(
+    concerts: &Concerts,
+    queues: &'static Queues,
+    seats: &'static Seats,
+    asked: &Asked<'_>,
+) -> Option<Response> {
     let claim = queues.active_at_once(asked)?;
     let id = asked.id.parse().ok()?;
     let programme = concerts.programme.load();
     let concert = programme.concerts().get(&id).filter(|concert| concert.queue == claim.queue)?;
     let mut bookable = Vec::with_capacity(concert.schedules.len());
     for schedule in concert.upcoming(concerts.today()) {
-        if seats.free_at_once(schedule.id, asked.at)? > 0 {
+        if seats.at_once(schedule.id, asked.at, |list| list.free)? > 0 {
             bookable.push(&*schedule.view);
         }
     }

@@ -32,9 +32,9 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 /// How long connecting may take, whoever waits for it: hashing a password costs a busy machine time.
 const CONNECTING: Duration = Duration::from_secs(3);
 
-/// Sets of one kind under way at once. With two, each would be half as large, and what a statement costs, however much it
-/// decides, would be paid for twice as often.
-const LANES: usize = 1;
+/// Sets of one kind under way at once: one is decided while the other waits for the disk. With more, each would be smaller, and
+/// what a statement costs, however much it decides, would be paid for more often.
+const LANES: usize = 2;
 
 /// What one set decides.
 const SET: usize = 128;

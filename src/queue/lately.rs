@@ -1,7 +1,6 @@
 //! What this instance can tell without asking Redis, as of a moment ago; and how Redis learns whom it has seen so.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use chrono::Utc;
@@ -15,9 +14,6 @@ use crate::store_error::StoreError;
 
 /// The most tokens that Redis is told of in one call.
 pub(super) const PAGE: usize = 1000;
-
-/// How many runs of the job go by from one pruning to the next.
-const PRUNE_EVERY: u64 = 20;
 
 impl Queues {
     /// What has become of a token, as of the last second: if it waits, the snapshot says so, and this instance has seen
@@ -84,10 +80,13 @@ impl Queues {
                 outcome = outcome.and(told.map(|_| ()));
             }
         }
-        if self.sighting_runs.fetch_add(1, Ordering::Relaxed).is_multiple_of(PRUNE_EVERY) {
-            self.sightings.prune(&waiting_ttls);
-        }
         outcome
+    }
+
+    /// Forgets tokens that have ended and those that were not seen for as long as they may live unseen.
+    pub fn prune(&self) {
+        self.passes.prune();
+        self.sightings.prune(&self.all().iter().map(|queue| (queue.id, queue.settings.waiting_ttl)).collect());
     }
 
     /// Tells Redis of at most a page of tokens; returns those whose place it does not know, or none if it does not know

@@ -29,7 +29,6 @@ mod token;
 mod view;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -81,7 +80,6 @@ pub struct Queues {
     progress: DashMap<QueueId, Progress>,
     glimpses: Shelf<QueueId, Glimpse>,
     sightings: Sightings,
-    sighting_runs: AtomicU64,
     hub: Hub,
     /// The draw of each queue that this instance has carried out last, and what was drawn.
     shuffled: DashMap<QueueId, u32>,
@@ -140,7 +138,6 @@ impl Queues {
             progress: DashMap::new(),
             glimpses: Shelf::default(),
             sightings: Sightings::default(),
-            sighting_runs: AtomicU64::new(0),
             hub: Hub::new(MAX_STREAMS),
             shuffled: DashMap::new(),
             permutations: DashMap::new(),

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::{FromRef, FromRequestParts};
@@ -19,6 +20,9 @@ static TOKEN: HeaderName = HeaderName::from_static("token");
 
 /// How long a read may rely on what Redis said of a token.
 const RELIANCE: Duration = Duration::from_millis(500);
+
+/// How old that may be before Redis is asked again although it can still be relied on, so that nobody waits for it.
+const AGES_AT: Duration = Duration::from_millis(300);
 
 /// An authentic token, and its queue. Redis was not asked.
 #[derive(Debug, Clone)]
@@ -121,8 +125,23 @@ impl Queues {
     }
 
     /// Likewise, if it is active as Redis said not long ago. Asks nobody.
-    pub(crate) fn active_at_once(&self, asked: &Asked<'_>) -> Option<Claim> {
-        self.claim_of(asked).filter(|claim| self.passes.recall(claim, asked.at).is_some())
+    /// Who is the first to find that this was a while ago has Redis asked again meanwhile.
+    pub(crate) fn active_at_once(&'static self, asked: &Asked<'_>) -> Option<Claim> {
+        let claim = self.claim_of(asked)?;
+        self.passes.recall(&claim, asked.at)?;
+        if self.passes.is_to_be_renewed(&claim, asked.at) {
+            tokio::spawn(self.renew(claim));
+        }
+        Some(claim)
+    }
+
+    /// A failure is for who asks when it is too long ago.
+    async fn renew(&self, claim: Claim) {
+        if let Some(queue) = self.get(claim.queue)
+            && let Err(error) = self.check(&queue, &claim).await
+        {
+            tracing::debug!(%error, "Redis could not be asked again whether a token is active");
+        }
     }
 }
 
@@ -160,12 +179,22 @@ struct Known {
     place: u64,
     learnt: Instant,
     expires: Instant,
+    /// Whether somebody has seen to it that Redis is asked again.
+    renewing: AtomicBool,
 }
 
 impl PassCache {
     /// How long the token is active yet, if Redis said so lately.
     pub(super) fn recall(&self, claim: &Claim, now: Instant) -> Option<Duration> {
         self.known_within(claim, RELIANCE, now)
+    }
+
+    /// Whether Redis is to be asked again before what it said is too old, and nobody sees to it yet; from now on the caller
+    /// does.
+    fn is_to_be_renewed(&self, claim: &Claim, now: Instant) -> bool {
+        self.known.get(&(claim.queue, claim.user)).is_some_and(|known| {
+            now.saturating_duration_since(known.learnt) >= AGES_AT && !known.renewing.swap(true, Ordering::Relaxed)
+        })
     }
 
     /// How long the token is active yet, if Redis has ever said so and this instance knows of no end since.
@@ -187,7 +216,7 @@ impl PassCache {
             return self.forget(claim);
         };
         let learnt = Instant::now();
-        let known = Known { place: claim.place, learnt, expires: learnt + left };
+        let known = Known { place: claim.place, learnt, expires: learnt + left, renewing: AtomicBool::new(false) };
         self.known.insert((claim.queue, claim.user), known);
     }
 

@@ -20,7 +20,6 @@ impl Queues {
             }
             self.look_at_stock(&queue).await?;
         }
-        self.passes.prune();
         Ok(())
     }
 

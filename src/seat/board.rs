@@ -2,7 +2,7 @@
 //! change rather than once a request.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -22,6 +22,9 @@ use crate::store_error::StoreError;
 /// How old a list may be when it is answered; the contract allows 250 ms for another instance's change to show.
 const FRESH_FOR: Duration = Duration::from_millis(150);
 
+/// How old a list may be before it is read again although it can still be answered, so that nobody has to wait for that.
+const AGES_AT: Duration = Duration::from_millis(75);
+
 /// A schedule's seats, as this instance knows them.
 #[derive(Debug)]
 pub(super) struct Board {
@@ -34,6 +37,8 @@ pub(super) struct Board {
     list: ArcSwapOption<FreeList>,
     map: ArcSwapOption<SeatMap>,
     refreshing: Mutex<()>,
+    /// Whether somebody sees to it that an ageing list is read again.
+    renewing: AtomicBool,
     loading: Mutex<()>,
 }
 
@@ -75,6 +80,15 @@ impl Asking {
     }
 }
 
+/// A list is being read again before it is old; on its end, whatever that was, the next one can be.
+pub(super) struct Renewing(pub(super) Arc<Board>);
+
+impl Drop for Renewing {
+    fn drop(&mut self) {
+        self.0.renewing.store(false, Ordering::SeqCst);
+    }
+}
+
 /// Says on its end, whatever that was (an answer, an error, a dropped request), that the seats may have changed.
 pub(super) struct Changing<'a>(&'a AtomicU64);
 
@@ -96,6 +110,7 @@ impl Board {
             list: ArcSwapOption::empty(),
             map: ArcSwapOption::empty(),
             refreshing: Mutex::new(()),
+            renewing: AtomicBool::new(false),
             loading: Mutex::new(()),
         }
     }
@@ -161,6 +176,15 @@ impl Board {
         let fresh = list.changes == self.changes.load(Ordering::SeqCst)
             && now.saturating_duration_since(list.asked) < FRESH_FOR;
         fresh.then(|| show(list))
+    }
+
+    /// Whether a list is ageing and nobody sees to it yet; from now on the caller does.
+    pub(super) fn is_to_be_renewed(&self, now: Instant) -> bool {
+        self.is_ageing(now) && !self.renewing.load(Ordering::Relaxed) && !self.renewing.swap(true, Ordering::SeqCst)
+    }
+
+    pub(super) fn is_ageing(&self, now: Instant) -> bool {
+        self.list.load().as_ref().is_some_and(|list| now.saturating_duration_since(list.asked) >= AGES_AT)
     }
 
     /// How many were not sold when the list was asked for, if that is no longer ago.

@@ -38,7 +38,7 @@ where
 /// What of them is answered at once.
 #[must_use]
 pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
-    Shortcut::new(SEATS, |asked| seats_at_once(concerts, queues, seats, asked))
+    Shortcut::new(SEATS, move |asked| seats_at_once(concerts, queues, seats, asked))
 }
 
 /// What is said of them.
@@ -87,13 +87,18 @@ async fn seats(
 }
 
 /// Likewise, for a token known to be active and if the list is known.
-fn seats_at_once(concerts: &Concerts, queues: &Queues, seats: &Seats, asked: &Asked<'_>) -> Option<Response> {
+fn seats_at_once(
+    concerts: &Concerts,
+    queues: &'static Queues,
+    seats: &'static Seats,
+    asked: &Asked<'_>,
+) -> Option<Response> {
     let claim = queues.active_at_once(asked)?;
     let id = asked.id.parse().ok()?;
     if !concerts.sells(claim.queue, id) {
         return None;
     }
-    seats.known(id, asked.at, |list| list.answer.at_once(asked.headers))?
+    seats.at_once(id, asked.at, |list| list.answer.at_once(asked.headers))?
 }
 
 async fn seat_map(

@@ -32,7 +32,7 @@ use crate::postgres::Postgres;
 use crate::redis::Redis;
 use crate::shelf::Shelf;
 use crate::store_error::StoreError;
-use board::Board;
+use board::{Board, Renewing};
 use hub::Hub;
 
 /// How often a call rebuilds a map that vanishes under it before it gives up.
@@ -126,15 +126,37 @@ impl Seats {
 
     /// How many seats are free now.
     pub async fn free(&self, schedule: ScheduleId, now: Instant) -> Result<usize, StoreError> {
-        match self.free_at_once(schedule, now) {
+        match self.known(schedule, now, |list| list.free) {
             Some(free) => Ok(free),
             None => Ok(Box::pin(self.ask_for_list(schedule)).await?.free),
         }
     }
 
-    /// How many seats are free now, if this instance knows; asks nobody.
-    pub(crate) fn free_at_once(&self, schedule: ScheduleId, now: Instant) -> Option<usize> {
-        self.known(schedule, now, |list| list.free)
+    /// What the list shows, if it is fresh. Waits for nobody: who finds it ageing first has it read again meanwhile.
+    pub(crate) fn at_once<T>(
+        &'static self,
+        schedule: ScheduleId,
+        now: Instant,
+        show: impl FnOnce(&Arc<FreeList>) -> T,
+    ) -> Option<T> {
+        self.boards.see(schedule, |board| {
+            let shown = board.fresh(now, show)?;
+            if board.is_to_be_renewed(now) {
+                tokio::spawn(self.renew(Renewing(self.board(schedule))));
+            }
+            Some(shown)
+        })
+    }
+
+    async fn renew(&self, renewing: Renewing) {
+        let board = &renewing.0;
+        let _one_at_a_time = board.refreshing().await;
+        if board.is_ageing(Instant::now())
+            && let Err(error) = self.read_list(board).await
+        {
+            // Who asks when it is old is told.
+            tracing::debug!(schedule.id = %board.schedule, %error, "a list of free seats could not be read again");
+        }
     }
 
     /// How many are not sold, if this instance has seen it within the last moments; asks nobody.
@@ -152,12 +174,16 @@ impl Seats {
     async fn ask_for_list(&self, schedule: ScheduleId) -> Result<Arc<FreeList>, StoreError> {
         let board = self.board(schedule);
         let _one_at_a_time = board.refreshing().await;
-        if let Some(list) = board.fresh(Instant::now(), Arc::clone) {
-            return Ok(list);
+        match board.fresh(Instant::now(), Arc::clone) {
+            Some(list) => Ok(list),
+            None => self.read_list(&board).await,
         }
+    }
+
+    async fn read_list(&self, board: &Board) -> Result<Arc<FreeList>, StoreError> {
         let plan = board.plan(&self.postgres).await?;
         let asking = board.ask();
-        let look = self.on_map(&board, || store::look(&self.redis, &board.keys, asking.known())).await?;
+        let look = self.on_map(board, || store::look(&self.redis, &board.keys, asking.known())).await?;
         board.learn(asking, &plan, look)
     }
 
