@@ -219,7 +219,7 @@ impl App {
             .route("/livez", get(livez))
             .route("/readyz", get(readyz));
         let (calls, pulse) = (Calls(Box::leak(Box::new(self.clone()))), &self.readiness.pulse);
-        let router = http::fallbacks(router).with_state(calls);
+        let router = http::method_fallback(router).fallback(pages::nowhere).with_state(calls);
         let router = match calls.0.demo.as_deref() {
             Some(demo) => router.merge(demo::router(demo)),
             None => router,

@@ -169,7 +169,7 @@ export function live(room, operator) {
     }
     for (const chip of chips.children) {
       const queue = queues.find(({ name }) => name === chip.dataset.queue);
-      const waiting = queue?.figures?.waiting;
+      const waiting = queue && figuresOf(queue)?.waiting;
       chip.setAttribute('aria-pressed', chip.dataset.queue === chosen);
       const state = queue?.settings.paused ? t('queue.paused') : queue?.settings.draining ? t('queue.draining') : queue?.soldOut ? t('queue.soldout') : '';
       chip.lastChild.textContent = [state, waiting ? number(waiting) : ''].filter(Boolean).join(' · ');

@@ -19,8 +19,6 @@ use crate::ids::{self, ConcertId};
 use crate::queue::{ActivePass, Queues};
 use crate::seat::Seats;
 
-const SCHEDULES: &str = "/api/v1/concerts/{concertId}/schedules";
-
 const LARGEST_PAGE: usize = 100;
 
 /// The last that a JSON number holds exactly, since the answer repeats it.
@@ -35,13 +33,17 @@ where
     &'static RateLimits: FromRef<S>,
     &'static Seats: FromRef<S>,
 {
-    Router::new().route("/api/v1/concerts", get(programme)).route(SCHEDULES, get(schedules))
+    Router::new()
+        .route("/api/v1/concerts", get(programme))
+        .route("/api/v1/concerts/{concertId}/schedules", get(schedules))
 }
 
 /// What of it is answered at once.
 #[must_use]
 pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
-    Shortcut::new(SCHEDULES, move |asked| schedules_at_once(concerts, queues, seats, asked))
+    Shortcut::new("/api/v1/concerts/{concertId}/schedules", move |asked| {
+        schedules_at_once(concerts, queues, seats, asked)
+    })
 }
 
 /// What is said of them.
@@ -49,7 +51,7 @@ pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'s
 pub fn calls() -> Vec<Described> {
     vec![
         Described::get("/api/v1/concerts", "concerts", "The programme.").query::<Page>().gives::<ProgrammeView>(),
-        Described::get(SCHEDULES, "schedules", "Dates that can still be booked.")
+        Described::get("/api/v1/concerts/{concertId}/schedules", "schedules", "Dates that can still be booked.")
             .saying("Today or later, with a seat free now, by date.")
             .active()
             .at::<ConcertId>("concertId")

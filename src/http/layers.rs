@@ -57,12 +57,12 @@ struct Around {
     tally: &'static Tally,
 }
 
-/// Answers for routes and methods that are not there, in the envelope.
-pub fn fallbacks<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
-    method_fallback(router).fallback(async || ApiError::new(ErrorCode::NotFound, "There is no such route."))
+/// The answer for routes that are not there, in the envelope.
+pub fn no_such_route() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "There is no such route.")
 }
 
-/// Likewise for methods only, of routes that will be merged with others.
+/// Likewise for methods that a route does not take.
 pub fn method_fallback<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router.method_not_allowed_fallback(async || {
         ApiError::new(ErrorCode::MethodNotAllowed, "This route does not take this method; see the header Allow.")

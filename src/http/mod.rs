@@ -28,7 +28,7 @@ pub use events::{COMMENT, EventSink, EventStream, MAX_STREAMS, event, event_stre
 pub(crate) use extract::single_header;
 pub use extract::{AllHeaders, BODY_LIMIT, Form, IdPath, Json, LargeJson, Query, TextPath};
 pub use front::{Asked, Front, Shortcut};
-pub use layers::{Pulse, fallbacks, method_fallback, wrap};
+pub use layers::{Pulse, method_fallback, no_such_route, wrap};
 pub use not_modified::matches_etag;
 pub use page::{Page, PageQuery, rfc3339};
 pub(crate) use rate::too_fast;

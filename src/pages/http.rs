@@ -21,7 +21,7 @@ use super::language::{self, Language};
 use super::template::{escaped, filled};
 use super::waiting::{self, Room};
 use crate::concert::{Concert, Concerts};
-use crate::http::{ApiError, ErrorCode, IdPath, RateLimits, cookies, takes_gzip};
+use crate::http::{ApiError, ErrorCode, IdPath, RateLimits, cookies, no_such_route, takes_gzip};
 use crate::identity::Identity;
 use crate::ids::{self, ConcertId, UserId};
 use crate::queue::{Presented, Queues};
@@ -122,6 +122,12 @@ where
         .route("/assets/{version}/{name}", get(file))
 }
 
+/// What is answered where there is nothing: a page to people, the envelope to programs.
+pub async fn nowhere(State(pages): State<&'static Pages>, headers: HeaderMap) -> Response {
+    let asked = Asked { pages, language: Language::of(&headers), headers };
+    if asked.is_for_a_person() { asked.gone() } else { no_such_route().into_response() }
+}
+
 async fn file(Path((version, name)): Path<(String, String)>, headers: HeaderMap) -> Result<Response, ApiError> {
     asset::answer(&version, &name, &headers).ok_or_else(|| ApiError::new(ErrorCode::NotFound, "There is no such file."))
 }
@@ -170,13 +176,16 @@ impl Asked {
         self.filled(StatusCode::NOT_FOUND, &GONE, &self.language.words("gone.title", None), &[])
     }
 
+    /// Whether who asks looks at pages; a program takes what it knows, or anything.
+    fn is_for_a_person(&self) -> bool {
+        self.headers.get_all(ACCEPT).iter().any(|kinds| kinds.to_str().is_ok_and(|it| it.contains("text/html")))
+    }
+
     /// Why a place was not taken, with the way back; in the envelope to whoever takes no HTML.
     fn refused(&self, error: ApiError, concert: ConcertId) -> Response {
-        let takes_pages =
-            self.headers.get_all(ACCEPT).iter().any(|kinds| kinds.to_str().is_ok_and(|it| it.contains("text/html")));
         let why = if error.code() == ErrorCode::UserRequired { "enter.unknown" } else { "enter.failed" };
         let told = error.into_response();
-        if !takes_pages {
+        if !self.is_for_a_person() {
             return told;
         }
         let (title, why, id) = (self.language.words("refused.title", None), self.text(why), concert.to_string());

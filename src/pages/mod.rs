@@ -13,7 +13,7 @@ mod waiting;
 
 use chrono_tz::Tz;
 
-pub use http::router;
+pub use http::{nowhere, router};
 
 /// How the pages are.
 #[derive(Debug)]

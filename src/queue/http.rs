@@ -27,8 +27,6 @@ static DRAW_ENTRY: HeaderName = HeaderName::from_static("draw-entry");
 /// The place of one who was drawn, from 0.
 static DRAW_PLACE: HeaderName = HeaderName::from_static("draw-place");
 
-const RANK: &str = "/api/v1/queues/token/rank";
-
 /// `/api/v1/queues/…`, but for leaving, which gives up seats too and so belongs to `reservation`.
 pub fn router<S>() -> Router<S>
 where
@@ -39,7 +37,7 @@ where
 {
     Router::new()
         .route("/api/v1/queues/token", post(issue))
-        .route(RANK, get(rank))
+        .route("/api/v1/queues/token/rank", get(rank))
         .route("/api/v1/queues/token/events", get(events))
         .route("/api/v1/queues/draws/{queueName}", get(draw))
         .route("/api/v1/concerts/{concertId}/queue", get(state))
@@ -48,7 +46,7 @@ where
 /// What of them is answered at once.
 #[must_use]
 pub fn shortcut(queues: &'static Queues) -> Shortcut {
-    Shortcut::new(RANK, |asked| rank_at_once(queues, asked))
+    Shortcut::new("/api/v1/queues/token/rank", |asked| rank_at_once(queues, asked))
 }
 
 /// What is said of them.
@@ -70,7 +68,7 @@ pub fn calls() -> Vec<Described> {
             .form::<Issue>()
             .gives::<Issued>()
             .fails(&[ErrorCode::ConcertNotFound]),
-        drawn(Described::get(RANK, "rank", "How far a token is, and when to ask again."))
+        drawn(Described::get("/api/v1/queues/token/rank", "rank", "How far a token is, and when to ask again."))
             .saying(
                 "Ask again after `pollAfterMillis`. A waiting token that is not seen for `waitingTtlSeconds` has left the queue.",
             )

@@ -18,8 +18,6 @@ use crate::queue::{ActivePass, Presented, Queues, Watching};
 
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-const SEATS: &str = "/api/v1/concerts/schedules/{concertScheduleId}/seats";
-
 /// `/api/v1/concerts/schedules/{concertScheduleId}/seats`, `…/seat-map` and `…/events`.
 pub fn router<S>() -> Router<S>
 where
@@ -30,7 +28,7 @@ where
     &'static Seats: FromRef<S>,
 {
     Router::new()
-        .route(SEATS, get(seats))
+        .route("/api/v1/concerts/schedules/{concertScheduleId}/seats", get(seats))
         .route("/api/v1/concerts/schedules/{concertScheduleId}/seat-map", get(seat_map))
         .route("/api/v1/concerts/schedules/{concertScheduleId}/events", get(events))
 }
@@ -38,7 +36,9 @@ where
 /// What of them is answered at once.
 #[must_use]
 pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
-    Shortcut::new(SEATS, move |asked| seats_at_once(concerts, queues, seats, asked))
+    Shortcut::new("/api/v1/concerts/schedules/{concertScheduleId}/seats", move |asked| {
+        seats_at_once(concerts, queues, seats, asked)
+    })
 }
 
 /// What is said of them.
@@ -48,12 +48,16 @@ pub fn calls() -> Vec<Described> {
         call.at::<ScheduleId>("concertScheduleId").fails(&[ErrorCode::ScheduleNotFound, ErrorCode::WrongQueue])
     };
     vec![
-        of_schedule(Described::get(SEATS, "seats", "The seats that are free now, by number."))
-            .saying("Changes of this instance show at once, those of others within 250 ms. Send the `ETag` back.")
-            .active()
-            .tagged()
-            .gives::<FreeSeatsView>()
-            .leads_to("hold", "body.concertSeatId", "/data/seats/0/concertSeatId"),
+        of_schedule(Described::get(
+            "/api/v1/concerts/schedules/{concertScheduleId}/seats",
+            "seats",
+            "The seats that are free now, by number.",
+        ))
+        .saying("Changes of this instance show at once, those of others within 250 ms. Send the `ETag` back.")
+        .active()
+        .tagged()
+        .gives::<FreeSeatsView>()
+        .leads_to("hold", "body.concertSeatId", "/data/seats/0/concertSeatId"),
         of_schedule(Described::get(
             "/api/v1/concerts/schedules/{concertScheduleId}/seat-map",
             "seatMap",

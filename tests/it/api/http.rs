@@ -92,6 +92,22 @@ fn there_is_no_such_route() {
 }
 
 #[test]
+fn to_people_it_is_told_on_a_page_that_there_is_nothing() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        for (path, language, words) in
+            [("/concerts/", "ko", "페이지가 없습니다"), ("/concerts/x/y", "en-GB", "Nothing here")]
+        {
+            let ask = app.ask("GET", path).header("accept", "text/html,*/*;q=0.8").header("accept-language", language);
+            let answer = ask.send().await;
+            assert_eq!((answer.status.as_u16(), answer.header("content-type")), (404, "text/html; charset=utf-8"));
+            assert!(std::str::from_utf8(&answer.bytes).unwrap().contains(words), "{answer:?}");
+            app.ask("GET", path).header("accept", "*/*").send().await.assert_error(404, "NOT_FOUND");
+        }
+    });
+}
+
+#[test]
 fn a_route_says_which_methods_it_takes() {
     block_on(async {
         let app = TestApp::without_jobs(&[]).await;

@@ -362,8 +362,10 @@ fn seats_that_go_round() {
         for buyer in 1..=8 {
             assert_eq!(apps[0].balance(buyer).await, PRICE);
         }
-        let free = apps[0].free_seats(&apps[0].enter(1).await, SCHEDULE).await;
-        assert_eq!(free.len(), 50, "all came back");
+        // The last may have come back by way of the other instance.
+        let token = apps[0].enter(1).await;
+        let are_free = async || apps[0].free_seats(&token, SCHEDULE).await.len() == 50;
+        eventually("all are free", Duration::from_millis(250) + SLACK, are_free).await;
         apps[0].audit().await;
     });
 }
