@@ -58,6 +58,7 @@ struct Around {
 }
 
 /// The answer for routes that are not there, in the envelope.
+#[must_use]
 pub fn no_such_route() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "There is no such route.")
 }
