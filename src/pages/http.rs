@@ -13,7 +13,7 @@ use http::header::{
     REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Uri};
 
 use super::Pages;
 use super::asset::{self, VERSION};
@@ -122,8 +122,11 @@ where
         .route("/assets/{version}/{name}", get(file))
 }
 
-/// What is answered where there is nothing: a page to people, the envelope to programs.
-pub async fn nowhere(State(pages): State<&'static Pages>, headers: HeaderMap) -> Response {
+/// What is answered where there is nothing: a page to people, the envelope to programs and wherever calls are.
+pub async fn nowhere(State(pages): State<&'static Pages>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method != Method::GET || ["/api", "/admin"].iter().any(|calls| uri.path().starts_with(calls)) {
+        return no_such_route().into_response();
+    }
     let asked = Asked { pages, language: Language::of(&headers), headers };
     if asked.is_for_a_person() { asked.gone() } else { no_such_route().into_response() }
 }
@@ -229,7 +232,7 @@ impl Asked {
         let about = [
             (CONTENT_TYPE, "text/html; charset=utf-8"),
             (CACHE_CONTROL, "private, no-cache"),
-            (VARY, "accept-encoding, accept-language, cookie"),
+            (VARY, "accept, accept-encoding, accept-language, cookie"),
             (CONTENT_SECURITY_POLICY, POLICY),
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (REFERRER_POLICY, "same-origin"),

@@ -56,7 +56,7 @@ impl Payments {
         claim: Option<&Claim>,
     ) -> Result<Vec<(ReservationId, Paid)>, PayError> {
         let mut batch = Batch::new(asked);
-        let standing = self.queues.check_first(&presented.queue, &presented.claim).await?;
+        let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
         if !matches!(standing, Standing::Active { .. }) {
             return self.all_too_late(presented, batch, standing).await;
         }

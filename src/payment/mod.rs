@@ -144,7 +144,7 @@ impl Payments {
         reservation: ReservationId,
         claim: Option<&Claim>,
     ) -> Result<Paid, PayError> {
-        let standing = self.queues.check_first(&presented.queue, &presented.claim).await?;
+        let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
         if !matches!(standing, Standing::Active { .. }) {
             return self.too_late(presented, reservation, standing).await;
         }
@@ -189,8 +189,8 @@ impl Payments {
         }
     }
 
-    /// What has become of the token of who was refused, if it may not pay any more. What is paid for is the hold, which goes
-    /// with the token wherever that is ended; so only who has no hold is asked for its token for sure.
+    /// What has become of the token of who was refused, if it may not pay any more: it may have ended elsewhere a moment ago,
+    /// and its holds with it.
     async fn ended_elsewhere(&self, presented: &Presented, why: &PayError) -> Result<Option<Standing>, StoreError> {
         if matches!(why, PayError::Store(_)) {
             return Ok(None);

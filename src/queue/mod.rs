@@ -248,10 +248,14 @@ impl Queues {
 
     /// Whether a token may try now, as Redis says.
     pub async fn check(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
-        let calls = self.calls(queue);
-        let standing = self.ask(queue, claim, || store::check(&calls, queue, claim, None)).await?;
+        let standing = self.ask_standing(queue, claim).await?;
         self.passes.learn(claim, &standing);
         Ok(standing)
+    }
+
+    async fn ask_standing(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
+        let calls = self.calls(queue);
+        self.ask(queue, claim, || store::check(&calls, queue, claim, None)).await
     }
 
     /// Whether a token may try now, as Redis said not long ago.
@@ -262,8 +266,8 @@ impl Queues {
         }
     }
 
-    /// Whether a token may try, as far as this instance knows: for what finds out for sure on its way, as a hold does, which
-    /// undoes itself if not, and a payment, which needs a hold.
+    /// Whether a token may try, as far as this instance knows: for what finds out for sure on its way, and undoes what it has
+    /// done if not, as a hold does.
     pub(crate) async fn check_first(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         match self.passes.presume(claim) {
             Some(left) => Ok(Standing::Active { left }),

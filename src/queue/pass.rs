@@ -137,10 +137,10 @@ impl Queues {
 
     /// A failure is for who asks when it is too long ago.
     async fn renew(&self, claim: Claim) {
-        if let Some(queue) = self.get(claim.queue)
-            && let Err(error) = self.check(&queue, &claim).await
-        {
-            tracing::debug!(%error, "Redis could not be asked again whether a token is active");
+        let Some(queue) = self.get(claim.queue) else { return };
+        match self.ask_standing(&queue, &claim).await {
+            Ok(standing) => self.passes.learn_again(&claim, &standing),
+            Err(error) => tracing::debug!(%error, "Redis could not be asked again whether a token is active"),
         }
     }
 }
@@ -218,6 +218,18 @@ impl PassCache {
         let learnt = Instant::now();
         let known = Known { place: claim.place, learnt, expires: learnt + left, renewing: AtomicBool::new(false) };
         self.known.insert((claim.queue, claim.user), known);
+    }
+
+    /// Likewise, of a token that is not forgotten: what ended it here since Redis was asked knows better.
+    fn learn_again(&self, claim: &Claim, standing: &Standing) {
+        let Standing::Active { left } = *standing else {
+            return self.forget(claim);
+        };
+        let learnt = Instant::now();
+        let known = self.known.get_mut(&(claim.queue, claim.user)).filter(|known| known.place == claim.place);
+        if let Some(mut known) = known {
+            (known.learnt, known.expires, known.renewing) = (learnt, learnt + left, AtomicBool::new(false));
+        }
     }
 
     pub(super) fn forget(&self, claim: &Claim) {

@@ -103,6 +103,9 @@ fn to_people_it_is_told_on_a_page_that_there_is_nothing() {
             assert_eq!((answer.status.as_u16(), answer.header("content-type")), (404, "text/html; charset=utf-8"));
             assert!(std::str::from_utf8(&answer.bytes).unwrap().contains(words), "{answer:?}");
             app.ask("GET", path).header("accept", "*/*").send().await.assert_error(404, "NOT_FOUND");
+            app.ask("POST", path).header("accept", "text/html").send().await.assert_error(404, "NOT_FOUND");
+            let call = app.ask("GET", "/api/v1/nothing").header("accept", "text/html,*/*");
+            call.send().await.assert_error(404, "NOT_FOUND");
         }
     });
 }

@@ -179,6 +179,13 @@ fn who_left_by_way_of_another_instance_pays_nothing_here() {
             answer.assert_error(401, "TOKEN_EXPIRED");
             assert_eq!(app.balance(user).await, PRICE);
         }
+        // With a hold of its next token, the one that it left pays as little, once this instance may not rely on it any more.
+        let (left, _) = holder(&app, 4).await;
+        other.leave(&left).await.data();
+        let next = other.hold(&other.enter(4).await, 1, 2).await.reservation();
+        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+        app.pay(&left, next).await.assert_error(401, "TOKEN_EXPIRED");
+        app.pay_many(&left, &[next]).await.assert_error(401, "TOKEN_EXPIRED");
         // What was paid by way of another is paid here too.
         let (token, reservation) = holder(&app, 3).await;
         let payment = other.pay(&token, reservation).await.payment();
