@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::programme::ScheduleView;
 use super::{Concert, Concerts};
-use crate::http::{ApiError, Asked, Date, Described, ErrorCode, IdPath, Query, RateLimits, Shortcut, Success};
+use crate::http::{ApiError, Date, Described, ErrorCode, IdPath, Query, RateLimits, Shortcut, Success};
 use crate::ids::{self, ConcertId};
 use crate::queue::{ActivePass, Queues};
 use crate::seat::Seats;
@@ -38,11 +38,21 @@ where
         .route("/api/v1/concerts/{concertId}/schedules", get(schedules))
 }
 
-/// What of it is answered at once.
+/// The schedules at once: for a token known to be active, if the seats of all dates are known.
 #[must_use]
 pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
     Shortcut::new("/api/v1/concerts/{concertId}/schedules", move |asked| {
-        schedules_at_once(concerts, queues, seats, asked)
+        let claim = queues.active_at_once(asked)?;
+        let id = asked.id.parse().ok()?;
+        let programme = concerts.programme.load();
+        let concert = programme.concerts().get(&id).filter(|concert| concert.queue == claim.queue)?;
+        let mut bookable = Vec::with_capacity(concert.schedules.len());
+        for schedule in concert.upcoming(concerts.today()) {
+            if seats.at_once(schedule.id, asked.at, |list| list.free)? > 0 {
+                bookable.push(&*schedule.view);
+            }
+        }
+        Some(Success(SchedulesView { schedules: &bookable }).into_response())
     })
 }
 
@@ -143,24 +153,4 @@ async fn schedules(
         }
     }
     Ok(Success(SchedulesView { schedules: &bookable }).into_response())
-}
-
-/// Likewise, for a token known to be active and if the seats of all dates are known.
-fn schedules_at_once(
-    concerts: &Concerts,
-    queues: &'static Queues,
-    seats: &'static Seats,
-    asked: &Asked<'_>,
-) -> Option<Response> {
-    let claim = queues.active_at_once(asked)?;
-    let id = asked.id.parse().ok()?;
-    let programme = concerts.programme.load();
-    let concert = programme.concerts().get(&id).filter(|concert| concert.queue == claim.queue)?;
-    let mut bookable = Vec::with_capacity(concert.schedules.len());
-    for schedule in concert.upcoming(concerts.today()) {
-        if seats.at_once(schedule.id, asked.at, |list| list.free)? > 0 {
-            bookable.push(&*schedule.view);
-        }
-    }
-    Some(Success(SchedulesView { schedules: &bookable }).into_response())
 }

@@ -1,4 +1,4 @@
-//! What is around every call: request id, time-out, load shedding, panics, log line, metrics. Each call pays for it, so it is
+//! What is around every call that the router answers: request id, time-out, load shedding, panics, log line, metrics. Each call pays for it, so it is
 //! one layer, it takes no lock and makes no text that nobody reads.
 
 use std::any::Any;
@@ -63,7 +63,7 @@ pub fn no_such_route() -> ApiError {
     ApiError::new(ErrorCode::NotFound, "There is no such route.")
 }
 
-/// Likewise for methods that a route does not take.
+/// Answers in the envelope for methods that a route does not take.
 pub fn method_fallback<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
     router.method_not_allowed_fallback(async || {
         ApiError::new(ErrorCode::MethodNotAllowed, "This route does not take this method; see the header Allow.")

@@ -14,8 +14,7 @@ use super::pass::{Had, Presented, Watching};
 use super::view::RankView;
 use super::{EnterError, Facts, Queues, Rank};
 use crate::http::{
-    ApiError, Asked, Described, ErrorCode, EventStream, Form, IdPath, RateLimits, Shortcut, Success, Time, rfc3339,
-    schema,
+    ApiError, Described, ErrorCode, EventStream, Form, IdPath, RateLimits, Shortcut, Success, Time, rfc3339, schema,
 };
 use crate::identity::{Identity, User};
 use crate::ids::{self, ConcertId};
@@ -43,10 +42,18 @@ where
         .route("/api/v1/concerts/{concertId}/queue", get(state))
 }
 
-/// What of them is answered at once.
+/// The rank at once: for a token that waits and is known to.
 #[must_use]
 pub fn shortcut(queues: &'static Queues) -> Shortcut {
-    Shortcut::new("/api/v1/queues/token/rank", |asked| rank_at_once(queues, asked))
+    Shortcut::new("/api/v1/queues/token/rank", |asked| {
+        let claim = queues.claim_of(asked)?;
+        let directory = queues.directory.load();
+        let queue = directory.get(claim.queue)?;
+        let rank = queues.waiting_lately(queue, &claim)?;
+        let Rank::Waiting { order, .. } = rank else { return None };
+        let view = queues.view_of(queue, &claim, rank).ok()?;
+        Some(told(view, Queues::entry_of(queue, &claim), queue.draw_place_of(order)))
+    })
 }
 
 /// What is said of them.
@@ -277,17 +284,6 @@ async fn rank(State(queues): State<&'static Queues>, presented: Presented) -> Re
         _ => Queues::entry_of(queue, claim),
     };
     Ok(told(view, entry, place))
-}
-
-/// Likewise, for a token that waits and is known to.
-fn rank_at_once(queues: &Queues, asked: &Asked<'_>) -> Option<Response> {
-    let claim = queues.claim_of(asked)?;
-    let directory = queues.directory.load();
-    let queue = directory.get(claim.queue)?;
-    let rank = queues.waiting_lately(queue, &claim)?;
-    let view = queues.view_of(queue, &claim, rank).ok()?;
-    let Rank::Waiting { order, .. } = rank else { return None };
-    Some(told(view, Queues::entry_of(queue, &claim), queue.draw_place_of(order)))
 }
 
 fn told(view: RankView, entry: Option<u64>, place: Option<u64>) -> Response {

@@ -124,8 +124,8 @@ impl Queues {
         single_header(asked.headers, &TOKEN).and_then(|token| self.signer.verify(token))
     }
 
-    /// Likewise, if it is active as Redis said not long ago. Asks nobody.
-    /// Who is the first to find that this was a while ago has Redis asked again meanwhile.
+    /// Likewise, if it is active as Redis said not long ago. Waits for nobody: who is the first to find that this was a while
+    /// ago has Redis asked again meanwhile.
     pub(crate) fn active_at_once(&'static self, asked: &Asked<'_>) -> Option<Claim> {
         let claim = self.claim_of(asked)?;
         self.passes.recall(&claim, asked.at)?;

@@ -11,7 +11,7 @@ use super::hub::{ChangesView, Watcher};
 use super::render::{FreeSeatsView, SeatMapView};
 use crate::concert::Concerts;
 use crate::http::{
-    AllHeaders, ApiError, Asked, Described, ErrorCode, EventStream, IdPath, RateLimits, Shortcut, schema, single_header,
+    AllHeaders, ApiError, Described, ErrorCode, EventStream, IdPath, RateLimits, Shortcut, schema, single_header,
 };
 use crate::ids::{self, ScheduleId};
 use crate::queue::{ActivePass, Presented, Queues, Watching};
@@ -33,11 +33,16 @@ where
         .route("/api/v1/concerts/schedules/{concertScheduleId}/events", get(events))
 }
 
-/// What of them is answered at once.
+/// The free seats at once: for a token known to be active, if the list is known.
 #[must_use]
 pub fn shortcut(concerts: &'static Concerts, queues: &'static Queues, seats: &'static Seats) -> Shortcut {
     Shortcut::new("/api/v1/concerts/schedules/{concertScheduleId}/seats", move |asked| {
-        seats_at_once(concerts, queues, seats, asked)
+        let claim = queues.active_at_once(asked)?;
+        let id = asked.id.parse().ok()?;
+        if !concerts.sells(claim.queue, id) {
+            return None;
+        }
+        seats.at_once(id, asked.at, |list| list.answer.at_once(asked.headers))?
     })
 }
 
@@ -88,21 +93,6 @@ async fn seats(
     require_open(concerts, &pass, id)?;
     let list = seats.free_list(id).await?;
     Ok(list.answer.answer(&headers).await)
-}
-
-/// Likewise, for a token known to be active and if the list is known.
-fn seats_at_once(
-    concerts: &Concerts,
-    queues: &'static Queues,
-    seats: &'static Seats,
-    asked: &Asked<'_>,
-) -> Option<Response> {
-    let claim = queues.active_at_once(asked)?;
-    let id = asked.id.parse().ok()?;
-    if !concerts.sells(claim.queue, id) {
-        return None;
-    }
-    seats.at_once(id, asked.at, |list| list.answer.at_once(asked.headers))?
 }
 
 async fn seat_map(
