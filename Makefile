@@ -16,7 +16,7 @@ run: compiler
 
 ## test: all that CI checks: format, lints, documentation, tests
 test: lint
-	$(CARGO) test --locked
+	RUST_BACKTRACE=0 $(CARGO) test --locked
 
 ## chaos: ten minutes of random faults on the whole service, then every invariant checked (SECONDS=… SEED=… ARGS=…)
 chaos: compiler

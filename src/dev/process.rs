@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use super::error::{self, DevError};
 use super::guard::{self, StopSignal};
 use super::home::Home;
+use super::port::Port;
 
 /// How long a server may take until it answers: recovery after a crash takes its time.
 const READY_WAIT: Duration = Duration::from_mins(1);
@@ -54,7 +54,8 @@ pub(super) struct Running<S> {
     service: S,
     home: Home,
     guard_exe: PathBuf,
-    port: u16,
+    /// Kept while the server is down, for the time when it is up again.
+    port: Port,
     pid: u32,
     guardian: Guardian,
 }
@@ -71,8 +72,8 @@ impl<S: Service> Running<S> {
     pub(super) async fn start(service: S, home: &Home, guard_exe: &Path) -> Result<Self, DevError> {
         let mut tries = 1;
         loop {
-            let port = free_port()?;
-            match launch(&service, home, guard_exe, port).await {
+            let port = reserve()?;
+            match launch(&service, home, guard_exe, port.number()).await {
                 Err(DevError::Died { tail, .. }) if tries < PORT_TRIES && in_the_way(&tail) => {
                     tries += 1;
                 }
@@ -96,7 +97,7 @@ impl<S: Service> Running<S> {
         self.end().await?;
         let begun = Instant::now();
         loop {
-            match launch(&self.service, &self.home, &self.guard_exe, self.port).await {
+            match launch(&self.service, &self.home, &self.guard_exe, self.port.number()).await {
                 // A killed PostgreSQL's children need a moment to notice that it is gone.
                 Err(DevError::Died { tail, .. }) if begun.elapsed() < REMAINS_WAIT && in_the_way(&tail) => {
                     sleep(Duration::from_millis(200)).await;
@@ -145,7 +146,7 @@ impl<S: Service> Running<S> {
     }
 
     pub(super) const fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     pub(super) const fn pid(&self) -> u32 {
@@ -167,12 +168,12 @@ impl Guardian {
     }
 }
 
-/// A port that nobody listens on just now.
-fn free_port() -> Result<u16, DevError> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|source| DevError::File { doing: "find a free port on", path: PathBuf::from("127.0.0.1"), source })
+fn reserve() -> Result<Port, DevError> {
+    Port::reserve().map_err(|source| DevError::File {
+        doing: "find a free port on",
+        path: PathBuf::from("127.0.0.1"),
+        source,
+    })
 }
 
 /// Whether a server ended for a reason that another port, or a little time, does away with.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use onsale::burst::{self, BurstError, BurstSettings, Report};
+use onsale::dev::Port;
 use onsale::settings::{Cli, Command};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -136,7 +137,8 @@ fn a_server_that_goes_away_is_an_error_and_no_hang() {
 #[test]
 fn it_says_what_it_cannot_do() {
     block_on(async {
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let port = Port::reserve().unwrap();
+        let nobody = SocketAddr::from(([127, 0, 0, 1], port.number()));
         let refused = burst(nobody, &["--users", "1"]).await.unwrap_err();
         assert!(matches!(refused, BurstError::NotThere { .. }), "{refused}");
         assert_eq!(refused.to_string(), format!("there is no onsale at http://{nobody}/: no answer"));

@@ -171,7 +171,7 @@ fn without_an_instance_the_answer_is_in_the_envelope_and_no_token_is_logged() {
         };
         eventually("a visitor gets in", Duration::from_secs(30), entered).await;
         // One that does not answer in time.
-        shop.instances[1].signal(Signal::SIGSTOP);
+        shop.instances[1].suspend();
         let silent = shop.visitors("GET", "/livez").send().await.unwrap();
         assert_eq!(header(&silent, "retry-after"), "1");
         assert_error(silent, 503, "UNAVAILABLE").await;
@@ -201,7 +201,7 @@ fn health_is_what_readyz_says() {
         let mut shop = Shop::open().await;
         let instance = &mut shop.instances[0];
         assert_eq!(instance.run(&["health"]).await, (Some(0), String::new()));
-        instance.signal(Signal::SIGSTOP);
+        instance.suspend();
         let (code, said) = instance.run(&["health", "--timeout-ms", "200"]).await;
         assert!(code == Some(1) && said.lines().count() == 1 && said.contains("no answer"), "{said}");
         instance.signal(Signal::SIGCONT);

@@ -2,28 +2,23 @@
 //! command, the environment and the files that it has there, but for addresses and folders.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use onsale::dev::{Install, Programs, nginx};
+use onsale::dev::{Install, Port, Programs, nginx};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::file::{Compose, filled_in, secret, strings, text};
-use crate::support::{ONSALE, eventually, servers};
+use crate::support::{ONSALE, eventually, servers, suspend};
 
 /// How long anything may take to be there on a busy machine.
 const START: Duration = Duration::from_mins(1);
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn child(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
@@ -31,13 +26,17 @@ fn child(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().unwrap().try_into().unwrap())
+}
+
 fn signal(child: &Child, signal: Signal) {
-    kill(Pid::from_raw(child.id().unwrap().try_into().unwrap()), signal).unwrap();
+    kill(pid(child), signal).unwrap();
 }
 
 /// Redis with the command and the access list that it has in `compose.yaml`.
 pub struct ComposeRedis {
-    port: u16,
+    port: Port,
     program: PathBuf,
     server: Child,
     folder: TempDir,
@@ -48,8 +47,8 @@ impl ComposeRedis {
         // They have installed it where it was missing.
         servers().await;
         let program = Programs::find_or_install(Install::Forbidden).await.unwrap().redis_server;
-        let (folder, port) = (TempDir::new().unwrap(), free_port());
-        let server = Self::spawn(&program, folder.path(), port);
+        let (folder, port) = (TempDir::new().unwrap(), Port::reserve().unwrap());
+        let server = Self::spawn(&program, folder.path(), port.number());
         let redis = Self { port, program, server, folder };
         redis.until_it_answers().await;
         redis
@@ -73,7 +72,7 @@ impl ComposeRedis {
     pub async fn restart(&mut self) {
         signal(&self.server, Signal::SIGTERM);
         tokio::time::timeout(START, self.server.wait()).await.unwrap().unwrap();
-        self.server = Self::spawn(&self.program, self.folder.path(), self.port);
+        self.server = Self::spawn(&self.program, self.folder.path(), self.port.number());
         self.until_it_answers().await;
     }
 
@@ -84,12 +83,12 @@ impl ComposeRedis {
     /// Where to reach it, as one of its users.
     pub fn url(&self, user: &str) -> String {
         let password = secret(if user == "admin" { "REDIS_ADMIN_KEY" } else { "REDIS_KEY" });
-        format!("redis://{user}:{password}@127.0.0.1:{}", self.port)
+        format!("redis://{user}:{password}@127.0.0.1:{}", self.port.number())
     }
 
     /// Where to reach it, as nobody.
     pub fn url_without_user(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://127.0.0.1:{}", self.port.number())
     }
 
     async fn connect(&self, user: &str) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
@@ -116,45 +115,30 @@ pub struct Instance {
     environment: BTreeMap<String, String>,
     address: String,
     server: Child,
+    _ports: [Port; 2],
 }
 
 impl Instance {
     async fn start(name: &str, database: &str, redis: &ComposeRedis) -> Self {
-        for _ in 0..5 {
-            if let Some(instance) = Self::on_free_ports(name, database, redis).await {
-                return instance;
-            }
-        }
-        panic!("no port stays free");
-    }
-
-    /// None if it has ended, since somebody else took one of its ports just before it did.
-    async fn on_free_ports(name: &str, database: &str, redis: &ComposeRedis) -> Option<Self> {
         let mut environment = Compose::read().environment(name);
-        let (port, metrics) = (free_port(), free_port());
+        let ports = [(); 2].map(|()| Port::reserve().unwrap());
+        let [address, metrics] = ports.each_ref().map(|port| format!("127.0.0.1:{}", port.number()));
         let mut here = |name: &str, from: &str, to: String| {
             let value = environment.get_mut(name).unwrap();
             assert!(value.contains(from), "{name}={value}");
             *value = value.replace(from, &to);
         };
-        here("REDIS_URL", "redis:6379", format!("127.0.0.1:{}", redis.port));
-        here("ONSALE_LISTEN", "0.0.0.0:8080", format!("127.0.0.1:{port}"));
-        here("ONSALE_METRICS_LISTEN", "0.0.0.0:9100", format!("127.0.0.1:{metrics}"));
+        here("REDIS_URL", "redis:6379", format!("127.0.0.1:{}", redis.port.number()));
+        here("ONSALE_LISTEN", "0.0.0.0:8080", address.clone());
+        here("ONSALE_METRICS_LISTEN", "0.0.0.0:9100", metrics);
         environment.insert("DATABASE_URL".to_owned(), database.to_owned());
         // One PostgreSQL serves all tests, on a machine that is busy with them.
         environment.insert("ONSALE_POSTGRES_CONNECTIONS".to_owned(), "4".to_owned());
         environment.insert("ONSALE_POSTGRES_TIMEOUT_MS".to_owned(), "20000".to_owned());
         let server = Self::spawn(&environment);
-        let mut instance = Self { environment, address: format!("127.0.0.1:{port}"), server };
-        let begun = Instant::now();
-        while instance.run(&["health"]).await.0 != Some(0) {
-            if instance.server.try_wait().unwrap().is_some() {
-                return None;
-            }
-            assert!(begun.elapsed() < START, "the instance is not ready");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Some(instance)
+        let instance = Self { environment, address, server, _ports: ports };
+        instance.until_ready().await;
+        instance
     }
 
     fn spawn(environment: &BTreeMap<String, String>) -> Child {
@@ -183,6 +167,11 @@ impl Instance {
         self::signal(&self.server, signal);
     }
 
+    /// Stops it where it is, until it is sent `SIGCONT`.
+    pub fn suspend(&self) {
+        suspend(pid(&self.server));
+    }
+
     /// Asks it to end, and waits until it has. Its exit code.
     pub async fn stop(&mut self) -> Option<i32> {
         self.signal(Signal::SIGTERM);
@@ -207,6 +196,7 @@ pub struct Shop {
     pub address: String,
     operators: String,
     _nginx: Child,
+    _ports: [Port; 2],
     folder: TempDir,
 }
 
@@ -223,18 +213,19 @@ impl Shop {
             Instance::start("onsale-2", &database, &redis),
         );
         let instances = [first, second];
-        let (folder, visitors, operators) = (TempDir::new().unwrap(), free_port(), free_port());
-        let nginx = start_nginx(folder.path(), &instances, [visitors, operators], (theirs, ours)).await;
+        let (folder, ports) = (TempDir::new().unwrap(), [(); 2].map(|()| Port::reserve().unwrap()));
+        let [visitors, operators] = ports.each_ref().map(|port| format!("127.0.0.1:{}", port.number()));
+        let nginx = start_nginx(folder.path(), &instances, [&visitors, &operators], (theirs, ours)).await;
         let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
-        let address = |port| format!("127.0.0.1:{port}");
         let shop = Self {
             instances,
             _redis: redis,
             database,
             client,
-            address: address(visitors),
-            operators: address(operators),
+            address: visitors,
+            operators,
             _nginx: nginx,
+            _ports: ports,
             folder,
         };
         let answers = async || shop.operators("GET", "/nginx").send().await.is_ok_and(|answer| answer.status() == 204);
@@ -259,12 +250,12 @@ impl Shop {
 }
 
 /// nginx with the repository's file, of which only addresses and folders are changed.
-async fn start_nginx(folder: &Path, instances: &[Instance; 2], ports: [u16; 2], change: (&str, &str)) -> Child {
+async fn start_nginx(folder: &Path, instances: &[Instance; 2], addresses: [&str; 2], change: (&str, &str)) -> Child {
     let install =
         if std::env::var("ONSALE_INSTALL").as_deref() == Ok("0") { Install::Forbidden } else { Install::Allowed };
     let program = nginx(install).await.unwrap();
     let at = folder.display().to_string();
-    let [visitors, operators] = ports.map(|port| format!("listen 127.0.0.1:{port}"));
+    let [visitors, operators] = addresses.map(|address| format!("listen {address}"));
     let changed = [
         change,
         ("listen 8080", &*visitors),

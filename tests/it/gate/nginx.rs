@@ -1,13 +1,13 @@
 //! A real nginx, with the example's configuration, between visitors and a site that knows nothing of the gate.
 
 use std::fmt::Write;
-use std::net::{SocketAddr, TcpListener as Free};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use axum::Router;
 use http::HeaderMap;
-use onsale::dev::{Install, nginx};
+use onsale::dev::{Install, Port, nginx};
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response};
 use tempfile::TempDir;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use crate::support::{TestApp, at_once, block_on, eventually, routed};
+use crate::support::{SLACK, TestApp, at_once, block_on, eventually, routed};
 
 const EXAMPLE: &str = include_str!("../../../docs/gate/nginx.conf");
 
@@ -34,6 +34,7 @@ struct Shop {
     client: Client,
     /// Ends with the test.
     _nginx: Child,
+    _port: Port,
     _folder: TempDir,
     servers: JoinSet<()>,
 }
@@ -53,7 +54,7 @@ impl Shop {
         let mut servers = JoinSet::new();
         let gate = listen(&mut servers, routed(app.app.front(Duration::from_secs(10), 1000))).await;
         let behind = listen(&mut servers, Router::new().fallback(site)).await;
-        let port = Free::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::reserve().unwrap();
 
         let folder = TempDir::new().unwrap();
         let at = folder.path().display();
@@ -64,7 +65,7 @@ impl Shop {
         }
         let changed = [
             ("http {\n", &*own),
-            ("listen 80;", &format!("listen 127.0.0.1:{port};")),
+            ("listen 80;", &format!("listen 127.0.0.1:{};", port.number())),
             ("127.0.0.1:8080", &gate.to_string()),
             ("127.0.0.1:3000", &behind.to_string()),
         ];
@@ -84,8 +85,8 @@ impl Shop {
             .spawn()
             .unwrap();
         let client = Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
-        let url = format!("http://127.0.0.1:{port}");
-        let shop = Self { url, client, _nginx: nginx, _folder: folder, servers };
+        let url = format!("http://127.0.0.1:{}", port.number());
+        let shop = Self { url, client, _nginx: nginx, _port: port, _folder: folder, servers };
         eventually("nginx answers", Duration::from_secs(10), async || shop.get("/waiting").send().await.is_ok()).await;
         shop
     }
@@ -106,7 +107,7 @@ fn assert_sent_away(response: &Response) {
     assert_eq!(header(response, "set-cookie"), "");
 }
 
-const SETTINGS: [&str; 6] = ["--max-active", "1", "--pass-ttl-seconds", "2", "--waiting-page", "/waiting?to={return}"];
+const SETTINGS: [&str; 4] = ["--max-active", "1", "--waiting-page", "/waiting?to={return}"];
 
 #[test]
 fn the_site_sees_only_those_whose_turn_it_is() {
@@ -150,11 +151,24 @@ fn the_site_sees_only_those_whose_turn_it_is() {
         let response = lies().header("cookie", &cookie).send().await.unwrap();
         assert_eq!((response.status().as_u16(), header(&response, "set-cookie")), (200, ""));
         assert_eq!(response.text().await.unwrap(), "site: 1 in default");
+    });
+}
+
+#[test]
+fn who_leaves_is_out_with_the_pass_s_end() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[&SETTINGS[..], &["--pass-ttl-seconds", "2"]].concat()).await;
+        let shop = Shop::open(&app).await;
+        let active = app.enter(1).await;
+        let buy = || shop.get("/buy?item=1");
+        let response = buy().header("cookie", format!("onsale_token={active}")).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let cookie = header(&response, "set-cookie").split(';').next().unwrap().to_owned();
 
         app.leave(&active).await.data();
         let both = format!("{cookie}; onsale_token={active}");
         let out = async || buy().header("cookie", &both).send().await.unwrap().status() == 302;
-        eventually("out, with the pass's end", Duration::from_secs(4), out).await;
+        eventually("out, with the pass's end", Duration::from_secs(2) + SLACK, out).await;
         assert_sent_away(&buy().header("cookie", &both).send().await.unwrap());
     });
 }

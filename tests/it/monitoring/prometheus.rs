@@ -1,11 +1,10 @@
 //! A Prometheus of a test's own, with the files of `monitoring/`, but for whom it asks and how often.
 
 use std::fs;
-use std::net::TcpListener as Free;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use onsale::dev::{self, Install};
+use onsale::dev::{self, Install, Port};
 use reqwest::{Client, Url};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -37,6 +36,7 @@ pub struct Watching {
     client: Client,
     /// Ends with the test.
     _prometheus: Child,
+    _port: Port,
     _folder: TempDir,
 }
 
@@ -59,22 +59,22 @@ impl Watching {
         });
         let file = at.join("prometheus.yml");
         fs::write(&file, configuration).unwrap();
-        let port = Free::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = Port::reserve().unwrap();
         let prometheus = Command::new(&programs.0.server)
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.tsdb.path={}", at.join("data").display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg(format!("--web.listen-address=127.0.0.1:{}", port.number()))
             .arg("--log.level=error")
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().unwrap();
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("http://127.0.0.1:{}", port.number());
         let ready =
             async || client.get(format!("{url}/-/ready")).send().await.is_ok_and(|answer| answer.status() == 200);
         eventually("Prometheus is ready", Duration::from_mins(1), ready).await;
-        Self { url, client, _prometheus: prometheus, _folder: folder }
+        Self { url, client, _prometheus: prometheus, _port: port, _folder: folder }
     }
 
     async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {

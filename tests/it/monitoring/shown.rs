@@ -73,7 +73,7 @@ fn one_instance_measures_the_shop_and_another_takes_over() {
             }
         }
         let (former, next) = if a.shows("queue_waiting").await { (&a, &b) } else { (&b, &a) };
-        former.signal(Signal::SIGSTOP);
+        former.suspend();
         eventually("the other measures", SOON, async || next.shows("queue_waiting").await).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         former.signal(Signal::SIGCONT);

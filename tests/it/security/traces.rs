@@ -10,6 +10,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
 use http::StatusCode;
+use onsale::dev::Port;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode as SpanStatus};
@@ -289,10 +290,10 @@ fn a_collector_that_is_silent_or_gone_is_nobodys_concern() {
     block_on(async {
         // One takes connections and says nothing, behind the other there is nobody.
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        for (address, is_told) in [(silent.local_addr().unwrap(), false), (gone, true)] {
+        let gone = Port::reserve().unwrap();
+        for (port, is_told) in [(silent.local_addr().unwrap().port(), false), (gone.number(), true)] {
             let little = [("OTEL_BSP_MAX_QUEUE_SIZE", "64"), ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "16")];
-            let program = program(&format!("http://{address}"), &little).await;
+            let program = program(&format!("http://127.0.0.1:{port}"), &little).await;
             // Many more than it keeps for sending.
             for user in 1..=300 {
                 let user = user.to_string();

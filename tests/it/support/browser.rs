@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
-use onsale::dev::{self, Install};
+use onsale::dev::{self, Install, Port};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -51,6 +51,7 @@ struct Driver {
     programs: dev::Browser,
     url: String,
     _process: Child,
+    _port: Port,
     _folder: TempDir,
 }
 
@@ -69,12 +70,12 @@ async fn driver() -> &'static Driver {
             let forbidden = std::env::var("ONSALE_INSTALL").as_deref() == Ok("0");
             let install = if forbidden { Install::Forbidden } else { Install::Allowed };
             let (programs, folder) = (dev::browser(install).await.unwrap(), TempDir::new().unwrap());
-            let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            let process = guarded(folder.path(), &programs.driver, &[format!("--port={port}")]);
-            let url = format!("http://127.0.0.1:{port}");
+            let port = Port::reserve().unwrap();
+            let process = guarded(folder.path(), &programs.driver, &[format!("--port={}", port.number())]);
+            let url = format!("http://127.0.0.1:{}", port.number());
             let ready = async || reqwest::get(format!("{url}/status")).await.is_ok_and(|answer| answer.status() == 200);
             eventually("chromedriver answers", PATIENCE, ready).await;
-            Driver { programs, url, _process: process, _folder: folder }
+            Driver { programs, url, _process: process, _port: port, _folder: folder }
         })
         .await
 }

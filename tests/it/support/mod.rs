@@ -20,7 +20,7 @@ pub use browser::{Browser, Look, PHONE};
 pub use cut::{Cut, CutProxy};
 pub use described::fits;
 pub use keyed::lock_keys;
-pub use outage::{OwnServers, kill_at_once};
+pub use outage::{OwnServers, kill_at_once, suspend};
 pub use proxy::Proxy;
 pub use python::python;
 pub use servers::{ONSALE, block_on, servers};

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use onsale::dev::{Durability, Home, Install, Programs, Servers};
 
 use super::servers::ONSALE;
-use super::{TestApp, serve_settings};
+use super::{SLACK, TestApp, serve_settings};
 
 /// A Redis and a PostgreSQL, migrated and with the demo programme.
 pub struct OwnServers {
@@ -105,6 +106,29 @@ pub fn kill_at_once(pid: u32) {
     kill(process(pid), Signal::SIGKILL).unwrap();
 }
 
+/// Stops a process where it is, until it is sent `SIGCONT`. The signal alone is not enough: threads that wait for a core
+/// are stopped when they get it, and what runs may go on until then. One that has ended is left alone.
+pub fn suspend(pid: Pid) {
+    if kill(pid, Signal::SIGSTOP).is_err() {
+        return;
+    }
+    let begun = Instant::now();
+    while !all_are_stopped(pid) {
+        assert!(begun.elapsed() < SLACK, "{pid} does not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Whether no thread of it runs; only Linux tells.
+fn all_are_stopped(pid: Pid) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let Ok(told) = std::fs::read_to_string(thread.path().join("stat")) else { return true };
+        // Its state comes after its name, which is in brackets: stopped, or at its end.
+        told.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
+    })
+}
+
 fn process(pid: u32) -> Pid {
     Pid::from_raw(pid.try_into().unwrap())
 }
@@ -113,8 +137,7 @@ impl Paused {
     fn new(pids: impl IntoIterator<Item = u32>) -> Self {
         let pids: Vec<Pid> = pids.into_iter().map(process).collect();
         for pid in &pids {
-            // One of PostgreSQL's may have ended since it was named.
-            let _ = kill(*pid, Signal::SIGSTOP);
+            suspend(*pid);
         }
         Self(pids)
     }
