@@ -102,6 +102,12 @@ impl<W: Work> Batcher<W> {
         Self(Arc::new(Shared { work, bounds, state: Mutex::new(state) }))
     }
 
+    /// What does it.
+    #[must_use]
+    pub fn work(&self) -> &W {
+        &self.0.work
+    }
+
     /// Has a job done in the next batch.
     pub async fn submit(&self, job: W::Job) -> Result<W::Answer, NotDone> {
         let (answer, answered) = oneshot::channel();

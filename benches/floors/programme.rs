@@ -6,9 +6,10 @@ use super::stage::Outcome;
 pub(super) const HALL: u64 = 1000;
 pub(super) const HALL_SEATS: usize = 20_000;
 
-/// Halls to be sold out: the first ones by holds, the last one by payments.
+/// Halls to be sold out: the first ones by holds, the last ones by payments.
 pub(super) const ARENA: usize = 2000;
-pub(super) const ARENAS: usize = 5;
+pub(super) const ARENAS: usize = 7;
+pub(super) const PAID_ARENAS: usize = 2;
 pub(super) const ARENA_SEATS: usize = 50_000;
 
 /// The seat at the first position of the first arena; an arena's come after another's.
@@ -30,7 +31,7 @@ pub(super) const DOOR: u64 = 1003;
 
 /// All of it, as SQL.
 pub(super) fn sql() -> String {
-    let buyers = FIRST_BUYER + ARENA_SEATS;
+    let buyers = FIRST_BUYER + PAID_ARENAS * ARENA_SEATS;
     format!(
         "INSERT INTO queue (id, name, max_active, stock_factor)
              VALUES ({CROWD}, 'crowd', 1, 0), ({FEW}, 'few', 1, 0), ({DOOR}, 'door', 1, 0);

@@ -9,8 +9,10 @@ use super::bare::{Bare, Bodies};
 use super::call::{CONNECTIONS, Call, Round, median, middle, tell};
 use super::client::{Load, Pace, ask};
 use super::pgbench::{Pgbench, Statement};
-use super::programme::{self, ARENA_SEATS, ARENAS, DOOR, FEW, FIRST_BUYER, FIRST_WAITING, HALL, VISITORS, datum, get};
-use super::report::{Floor, Ratio, Row, Target};
+use super::programme::{
+    self, ARENA_SEATS, ARENAS, DOOR, FEW, FIRST_BUYER, FIRST_WAITING, HALL, PAID_ARENAS, VISITORS, datum, get,
+};
+use super::report::{Floor, Latency, Ratio, Row, Target};
 use super::script::{Cost, Scripted};
 use super::stage::cost::{Meter, float};
 use super::stage::{Outcome, PATIENCE, Scene, Stage};
@@ -25,7 +27,7 @@ pub(super) const POLLERS: usize = 1000;
 const PIPELINE: usize = 16;
 
 /// More than are paid for in a second.
-const PAYMENTS_A_SECOND: usize = 6000;
+const PAYMENTS_A_SECOND: usize = 12_000;
 
 /// All processes, and what was found so far.
 pub(super) struct Session<'a> {
@@ -159,14 +161,16 @@ impl<'a> Session<'a> {
         }
         let (floor, ours) = (middle(&floors), middle(&ours));
         let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, target);
-        let bare = call.latency(self.bare.address, floor.per_second, self.time(), self.arguments.rounds)?;
+        let (time, rounds) = (self.time(), self.arguments.rounds);
+        let bare = call.latency_apart(self.bare.address, &self.bare_meter, time, rounds)?;
         let spread = Ratio::new("p99 / p50 of the floor", bare.p99_ms / bare.p50_ms, None);
-        self.close(call, ours, vec![of_bare(&floor)], vec![ratio, spread])
+        let latency = call.latency_apart(self.stage.api, &self.meter, time, rounds)?;
+        self.close(call, ours, latency, vec![of_bare(&floor)], vec![ratio, spread]);
+        Ok(())
     }
 
-    /// Takes the times of a call, and writes its row.
-    fn close(&mut self, mut call: Call<'_>, ours: Round, floors: Vec<Floor>, mut ratios: Vec<Ratio>) -> Outcome {
-        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
+    /// Writes a call's row.
+    fn close(&mut self, call: Call<'_>, ours: Round, latency: Latency, floors: Vec<Floor>, mut ratios: Vec<Ratio>) {
         let spread = Ratio::new("p99 / p50", latency.p99_ms / latency.p50_ms, Some(Target::AtMost(10.0)));
         ratios.push(spread);
         let told: Vec<String> = ratios.iter().map(|ratio| format!("{} {:.2}", ratio.of, ratio.value)).collect();
@@ -174,7 +178,6 @@ impl<'a> Session<'a> {
         let Round { per_second, cpu_us, scripts } = ours;
         let latency = Some(latency);
         self.rows.push(Row { call: call.name, per_second, cpu_us, scripts, floors, latency, ratios });
-        Ok(())
     }
 
     /// A place in a queue that lets in one: what nearly all get who come.
@@ -189,9 +192,9 @@ impl<'a> Session<'a> {
         let held: Vec<String> =
             (0..ARENAS).map(|arena| programme::hold(&self.active[arena], (arena + 1) * ARENA_SEATS - 1)).collect();
         post(&self.stage, &held)?;
-        let (tokens, seats) = (self.active.clone(), ARENA_SEATS - 1);
-        let request = |at: usize| programme::hold(&tokens[at % VISITORS], at / seats * ARENA_SEATS + at % seats);
-        let call = Call::once("hold", (ARENAS - 1) * seats, request);
+        let tokens = self.active.clone();
+        let request = |at: usize| programme::hold(&tokens[at % VISITORS], but_the_last(at));
+        let call = Call::once("hold", (ARENAS - PAID_ARENAS) * (ARENA_SEATS - 1), request);
         self.against_script(call, Call::again("hold", POLLERS, request), Scripted::Hold).await
     }
 
@@ -212,7 +215,9 @@ impl<'a> Session<'a> {
         let least = floor.cpu_us.service + pipelined.cpu_us;
         let ratio = Ratio::new("CPU", ours.cpu_us.sum() / least, Some(Target::AtMost(1.6)));
         let floors = vec![of_bare(&floor), pipelined, of_cost("script, one at a time", &single)];
-        self.close(call, ours, floors, vec![ratio])
+        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
+        self.close(call, ours, latency, floors, vec![ratio]);
+        Ok(())
     }
 
     async fn money(&mut self) -> Outcome {
@@ -225,12 +230,12 @@ impl<'a> Session<'a> {
         if self.arguments.wants("payment") {
             let rounds = self.arguments.rounds + 1;
             let seconds = usize::try_from(self.arguments.seconds)?;
-            let count = (PAYMENTS_A_SECOND * seconds * rounds + 1000).min(ARENA_SEATS - 1);
+            let count = (PAYMENTS_A_SECOND * seconds * rounds + 1000).min(PAID_ARENAS * (ARENA_SEATS - 1));
             tell(&format!("{count} users who hold a seat each"));
             let tokens = enter(&self.stage, count, FIRST_BUYER, None)?;
-            let first = (ARENAS - 1) * ARENA_SEATS;
+            let first = (ARENAS - PAID_ARENAS) * ARENA_SEATS;
             let holds: Vec<String> =
-                tokens.iter().enumerate().map(|(at, token)| programme::hold(token, first + at)).collect();
+                tokens.iter().enumerate().map(|(at, token)| programme::hold(token, first + but_the_last(at))).collect();
             let held = post(&self.stage, &holds)?;
             let ids = held
                 .iter()
@@ -259,7 +264,9 @@ impl<'a> Session<'a> {
         }
         let (floor, ours) = (of_cost("pgbench, one statement", &floors), middle(&ours));
         let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, Some(Target::AtLeast(least)));
-        self.close(call, ours, vec![floor], vec![ratio])
+        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
+        self.close(call, ours, latency, vec![floor], vec![ratio]);
+        Ok(())
     }
 }
 
@@ -270,6 +277,12 @@ fn of_bare(round: &Round) -> Floor {
 fn of_cost(what: &'static str, rounds: &[Cost]) -> Floor {
     let of = |figure: fn(&Cost) -> f64| median(rounds.iter().map(figure).collect());
     Floor { what, per_second: of(|round| round.per_second), cpu_us: of(|round| round.cpu_us) }
+}
+
+/// A seat of the arenas, counted over all of them without the last one of each.
+fn but_the_last(at: usize) -> usize {
+    let seats = ARENA_SEATS - 1;
+    at / seats * ARENA_SEATS + at % seats
 }
 
 fn seats_path(schedule: u64) -> String {

@@ -23,7 +23,7 @@ local function sell(user, reservation, position, attempt, hold)
   end
   local other = holder and holder ~= reservation and read_hold(holder)
   if other then end_hold(holder, other, 'G', 'S', now) end
-  hold = hold or { position = position, user = user, deadline = now, attempt = attempt }
+  hold = hold or { position = position, user = user, deadline = now, attempt = attempt, token = '' }
   end_hold(reservation, hold, 'S', 'S', now)
   redis.call('HSET', by_seat, position, reservation)
   set_seat(position, 'S')

@@ -1,6 +1,7 @@
 -- seat.hold: takes a seat for a while, or leaves everything as it is. Takes many calls at once (see each.lua).
 -- KEYS: the schedule's (see map.lua)
--- ARGV: 1 hold ttl, ms  2 most holds a user  3 limit; of each call: user, reservation id (never used before), position
+-- ARGV: 1 hold ttl, ms  2 most holds a user  3 limit; of each call: user, reservation id (never used before), position,
+--       the name of the user's token
 -- Returns: {MISSING}, load the map first | {NO_SEAT} | {TAKEN} | {LIMIT}
 --        | {HELD|AGAIN, reservation id, ms left}; AGAIN: the user had it already, the id given is unused
 
@@ -10,7 +11,7 @@ local now = clock_ms()
 local deadline = string.format('%d', now + ttl)
 free_lapsed(now, limit)
 
-return each(3, 3, function(user, reservation, position)
+return each(3, 4, function(user, reservation, position, token)
   local list = list_of(user)
   for mine in string.gmatch(list, '%d+') do
     local hold = free_if_lapsed(mine, now)
@@ -31,7 +32,7 @@ return each(3, 3, function(user, reservation, position)
   if state ~= 'F' then return { 'TAKEN' } end
   if count(list) >= most then return { 'LIMIT' } end
 
-  local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }
+  local hold = { position = position, user = user, deadline = now + ttl, attempt = 0, token = token }
   write_hold(reservation, hold, 'H')
   redis.call('ZADD', lapses, deadline, reservation)
   redis.call('HSET', by_seat, position, reservation)

@@ -3,7 +3,7 @@
 -- KEYS: the schedule's (see map.lua)
 -- ARGV: 1 user  2 reservation ids, never used before, as many as seats: "10 11"  3 positions: "2 3"; empty: the best
 --       4 for the best: how many seats each row has, in order of position: "25 25"  5 hold ttl, ms  6 most holds a user
---       7 limit
+--       7 limit  8 the name of the user's token
 -- Returns: {MISSING}, load the map first | {NO_SEAT} | {TAKEN}, one of them, or there are not as many | {LIMIT}
 --        | {HELD, when the first of them lapses, ms, position, reservation...}; what the user had already keeps its
 --          reservation, and an id given is unused
@@ -17,7 +17,7 @@ local function words(list)
 end
 
 local user, ids, positions = ARGV[1], words(ARGV[2]), words(ARGV[3])
-local ttl, most, limit = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local ttl, most, limit, token = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 
 -- The best: side by side in the first row that has so many, rather where no single seat is left over; else singly, from
 -- the first row on.
@@ -94,7 +94,7 @@ for i, position in ipairs(positions) do
   local reservation = had[i]
   if not reservation then
     reservation = ids[i]
-    local hold = { position = position, user = user, deadline = now + ttl, attempt = 0 }
+    local hold = { position = position, user = user, deadline = now + ttl, attempt = 0, token = token }
     write_hold(reservation, hold, 'H')
     redis.call('ZADD', lapses, hold.deadline, reservation)
     redis.call('HSET', by_seat, position, reservation)

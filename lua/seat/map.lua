@@ -8,7 +8,8 @@
 --   1 seats    STRING  one byte a seat, at the seat's position: F free, H held, P being paid, S sold
 --   2 map      HASH    generation (absent: Redis has not got the map) and incarnation, version (counts changes), loading,
 --                      doubtful (until when payments may be under way that were lost with a former Redis, ms)
---   3 holds    HASH    reservation -> record STATUS:position:user:deadline:attempt; deadline in ms, attempts to pay
+--   3 holds    HASH    reservation -> record STATUS:position:user:deadline:attempt:token; deadline in ms, attempts to pay, the
+--                      name of the token that it was taken under (empty or none: not known)
 --   4 lapses   ZSET    reservation -> deadline, ms   the holds that can lapse
 --   5 by_seat  HASH    position -> reservation       whose seat it is now: held, being paid or sold
 --   6 by_user  HASH    user -> "12 15"               the reservations a user holds or is paying for
@@ -33,15 +34,17 @@ end
 local function read_hold(reservation)
   local record = redis.call('HGET', holds, reservation)
   if not record then return nil end
-  local status, position, user, deadline, attempt = string.match(record, '^(%u):(%d+):(%d+):(%d+):(%d+)$')
+  local status, position, user, deadline, attempt, token =
+    string.match(record, '^(%u):(%d+):(%d+):(%d+):(%d+):?([%d-]*)$')
   return {
-    status = status, position = position, user = user, deadline = tonumber(deadline), attempt = tonumber(attempt)
+    status = status, position = position, user = user, deadline = tonumber(deadline), attempt = tonumber(attempt),
+    token = token
   }
 end
 
 local function write_hold(reservation, hold, status)
   redis.call('HSET', holds, reservation,
-    string.format('%s:%s:%s:%d:%d', status, hold.position, hold.user, hold.deadline, hold.attempt))
+    string.format('%s:%s:%s:%d:%d:%s', status, hold.position, hold.user, hold.deadline, hold.attempt, hold.token))
 end
 
 local is_counted = false

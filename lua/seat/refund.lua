@@ -17,7 +17,7 @@ end
 
 -- Whosever seat it is now, the record is kept: the end of its payment, or an older reading of Postgres, may come later.
 local now = clock_ms()
-local hold = read_hold(reservation) or { position = position, user = '0', deadline = now, attempt = 0 }
+local hold = read_hold(reservation) or { position = position, user = '0', deadline = now, attempt = 0, token = '' }
 end_hold(reservation, hold, 'R', 'F', now)
 if owner ~= reservation then return { 'GONE' } end
 return { 'FREED' }

@@ -56,14 +56,10 @@ impl Payments {
         claim: Option<&Claim>,
     ) -> Result<Vec<(ReservationId, Paid)>, PayError> {
         let mut batch = Batch::new(asked);
-        let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
-        if !matches!(standing, Standing::Active { .. }) {
-            return self.all_too_late(presented, batch, standing).await;
-        }
         if let Err(error) = self.begin_all(presented, &mut batch).await {
             let why = batch.end(error);
             self.follow_all(&batch).await;
-            return match self.ended_elsewhere(presented, &why).await? {
+            return match self.not_active(presented, &why).await? {
                 Some(standing) => self.all_too_late(presented, batch, standing).await,
                 None => Err(why),
             };
@@ -154,11 +150,11 @@ impl Payments {
     async fn follow_all(&self, batch: &Batch) -> BTreeMap<ScheduleId, bool> {
         let mut none_left = BTreeMap::new();
         for (Order { schedule, attempt, .. }, outcome) in &batch.ended {
-            let finished = self.seats.finish_payment(*schedule, attempt, *outcome).await;
+            let finished = self.seats.finish_payment(*schedule, attempt, *outcome, None).await;
             if let Err(error) = &finished {
                 tracing::warn!(reservation.id = %attempt.reservation, %error, "the seat map lags behind a payment");
             }
-            none_left.insert(*schedule, matches!(finished, Ok(Finished::Sold { left: 0 })));
+            none_left.insert(*schedule, matches!(finished, Ok((Finished::Sold { left: 0 }, _))));
         }
         none_left
     }

@@ -30,8 +30,9 @@ use crate::ids::{PaymentId, ReservationId, ScheduleId};
 use crate::money::Won;
 use crate::postgres::Postgres;
 use crate::queue::{Completion, Holdings, Presented, Queues, Standing};
+use crate::redis::{Followed, Then};
 use crate::reservation::ReservationIds;
-use crate::seat::{Attempt, Begun, Finished, Outcome, Seats};
+use crate::seat::{Attempt, Begun, Finished, Holder, Outcome, Seats};
 use crate::store_error::StoreError;
 use gathered::Purchases;
 use store::{Decision, PayFailure, Purchase, Record};
@@ -132,8 +133,9 @@ impl Payments {
         reservation: ReservationId,
         claim: Option<Arc<Claim>>,
     ) -> Result<Paid, PayError> {
-        let task =
-            self.tasks.spawn(carried(async move { self.pay_whole(&presented, reservation, claim.as_deref()).await }));
+        let paying = async move { self.pay_whole(&presented, reservation, claim.as_deref()).await };
+        // It is large, and on its way into the task it is moved several times.
+        let task = self.tasks.spawn(carried(Box::pin(paying)));
         task.await
             .unwrap_or_else(|error| Err(StoreError::Unexpected { store: "payment task", source: error.into() }.into()))
     }
@@ -144,12 +146,8 @@ impl Payments {
         reservation: ReservationId,
         claim: Option<&Claim>,
     ) -> Result<Paid, PayError> {
-        let standing = self.queues.check_lately(&presented.queue, &presented.claim).await?;
-        if !matches!(standing, Standing::Active { .. }) {
-            return self.too_late(presented, reservation, standing).await;
-        }
         let start = match self.begin(presented, reservation).await {
-            Err(why) => match self.ended_elsewhere(presented, &why).await? {
+            Err(why) => match self.not_active(presented, &why).await? {
                 Some(standing) => return self.too_late(presented, reservation, standing).await,
                 None => return Err(why),
             },
@@ -172,15 +170,16 @@ impl Payments {
     async fn begin(&self, presented: &Presented, reservation: ReservationId) -> Result<Start, PayError> {
         let schedule = self.ids.schedule_of(reservation).await?.ok_or(PayError::NoReservation)?;
         self.require_queue(presented, schedule, reservation).await?;
-        let user = presented.claim.user;
-        match self.seats.begin_payment(schedule, user, reservation).await? {
+        match self.begin_attempt(presented, schedule, reservation).await? {
             Begun::Begun { position, attempt: number } => {
-                Ok(Start::Begun(schedule, Attempt { reservation, user, position, number }))
+                Ok(Start::Begun(schedule, Attempt { reservation, user: presented.claim.user, position, number }))
             }
             // It may be that the money has moved and only Redis does not know yet.
             Begun::Paying | Begun::Doubtful => {
                 self.replay(presented, reservation).await?.map(Start::PaidBefore).ok_or(PayError::InProgress)
             }
+            // The token was not active; should it be so now, the next attempt will pass.
+            Begun::OtherToken => Err(PayError::InProgress),
             Begun::Lapsed => self.replay(presented, reservation).await?.map(Start::PaidBefore).ok_or(PayError::Lapsed),
             Begun::Sold | Begun::Unknown => {
                 let paid = self.replay(presented, reservation).await?.ok_or(PayError::NoReservation)?;
@@ -189,9 +188,26 @@ impl Payments {
         }
     }
 
-    /// What has become of the token of who was refused, if it may not pay any more: it may have ended elsewhere a moment ago,
-    /// and its holds with it.
-    async fn ended_elsewhere(&self, presented: &Presented, why: &PayError) -> Result<Option<Standing>, StoreError> {
+    /// A hold that is the token's own keeps it active to its end, and goes when it is left: so whoever has one may pay, and
+    /// the queue need not be asked. With another token than it was taken under, it has to be.
+    async fn begin_attempt(
+        &self,
+        presented: &Presented,
+        schedule: ScheduleId,
+        reservation: ReservationId,
+    ) -> Result<Begun, StoreError> {
+        let Holder { user, token } = presented.claim.holder();
+        let begun = self.seats.begin_payment(schedule, user, reservation, Some(&token)).await?;
+        if begun != Begun::OtherToken
+            || !matches!(self.queues.check(&presented.queue, &presented.claim).await?, Standing::Active { .. })
+        {
+            return Ok(begun);
+        }
+        self.seats.begin_payment(schedule, user, reservation, None).await
+    }
+
+    /// What has become of the token of who was refused, if it may not pay: it may have ended, and its holds with it.
+    async fn not_active(&self, presented: &Presented, why: &PayError) -> Result<Option<Standing>, StoreError> {
         if matches!(why, PayError::Store(_)) {
             return Ok(None);
         }
@@ -321,27 +337,48 @@ impl Payments {
             Carried::Refunded(paid) => (Outcome::Aborted, Ok(paid)),
             Carried::Ended(outcome, error) => (outcome, Err(error)),
         };
-        let finished = self.seats.finish_payment(schedule, attempt, outcome).await;
+        // The map says whether there is more, and if there is not, which is the usual case, the token's end follows at once.
+        let holdings = Holdings { none_in: vec![schedule], ..Holdings::default() };
+        let completing = self.queues.completing(&presented.queue, &presented.claim, &holdings);
+        let then = answer.is_ok().then_some(&completing);
+        let finished = self.seats.finish_payment(schedule, attempt, outcome, then).await;
         if let Err(error) = &finished {
             tracing::warn!(reservation.id = %attempt.reservation, %error, "the seat map lags behind a payment");
         }
         let paid = answer?;
-        // The map has just said whether there is more, which saves asking it in the usual case.
-        if matches!(finished, Ok(Finished::Sold { left: 0 })) {
-            let holdings = Holdings { none_in: vec![schedule], ..Holdings::default() };
-            self.end_token(presented, holdings, Vec::new()).await;
+        if let Ok((Finished::Sold { left: 0 }, followed)) = finished {
+            self.end_token_at_once(presented, holdings, &completing, followed).await;
         } else {
             self.end_token(presented, Holdings::default(), vec![schedule]).await;
         }
         Ok(paid)
     }
 
+    /// Likewise, where the first question has been asked already.
+    async fn end_token_at_once(
+        &self,
+        presented: &Presented,
+        holdings: Holdings,
+        completing: &Then,
+        followed: Followed,
+    ) {
+        match self.queues.complete(&presented.queue, &presented.claim, completing, followed).await {
+            Ok(Completion::Holding(others)) => self.end_token(presented, holdings, others).await,
+            Ok(Completion::Completed | Completion::Kept | Completion::Gone) => {}
+            Err(error) => Self::token_lives_on(presented, &error),
+        }
+    }
+
     /// Ends the token; while its user holds other seats under it, with the last of them. A token that a fault keeps from its
     /// end here ends with its time.
     async fn end_token(&self, presented: &Presented, holdings: Holdings, schedules: Vec<ScheduleId>) {
         if let Err(error) = self.try_end_token(presented, holdings, schedules).await {
-            tracing::warn!(user.id = %presented.claim.user, %error, "a token that has paid lives on to its time's end");
+            Self::token_lives_on(presented, &error);
         }
+    }
+
+    fn token_lives_on(presented: &Presented, error: &StoreError) {
+        tracing::warn!(user.id = %presented.claim.user, %error, "a token that has paid lives on to its time's end");
     }
 
     /// Looks into `schedules`, then into those of which the queue tells that there may be seats too.
@@ -362,7 +399,8 @@ impl Payments {
                     None => holdings.none_in.push(schedule),
                 }
             }
-            match self.queues.complete(&presented.queue, &presented.claim, &holdings).await? {
+            let completing = self.queues.completing(&presented.queue, &presented.claim, &holdings);
+            match self.queues.complete(&presented.queue, &presented.claim, &completing, None).await? {
                 Completion::Holding(others) => {
                     schedules = others;
                     holdings.only_if_held_in = None;

@@ -22,7 +22,7 @@ impl Payments {
             Some(record) if record.payment.is_some() => Outcome::Aborted,
             _ => Outcome::Refused,
         };
-        self.seats.finish_payment(schedule, &attempt, outcome).await?;
+        self.seats.finish_payment(schedule, &attempt, outcome, None).await?;
         if outcome == Outcome::Paid
             && let Some(claim) = store::token_of(&self.postgres, attempt.reservation).await?
             && let Some(queue) = self.queues.get(claim.queue)

@@ -79,7 +79,7 @@ impl Queues {
         &self,
         queue: &Queue,
         claim: &Claim,
-        run: impl Fn() -> Ran,
+        mut run: impl FnMut() -> Ran,
     ) -> Result<T, StoreError> {
         for _ in 0..TRIES {
             match run().await? {

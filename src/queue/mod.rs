@@ -52,7 +52,7 @@ pub(crate) use view::RankView;
 use crate::http::MAX_STREAMS;
 use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
-use crate::redis::Redis;
+use crate::redis::{Followed, Redis, Then};
 use crate::seat::Seats;
 use crate::shelf::Shelf;
 use crate::store_error::StoreError;
@@ -255,7 +255,8 @@ impl Queues {
 
     async fn ask_standing(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         let calls = self.calls(queue);
-        self.ask(queue, claim, || store::check(&calls, queue, claim, None)).await
+        let checking = store::checking(&calls, queue, claim, None);
+        self.ask(queue, claim, async || store::checked(checking.reply(None).await?)).await
     }
 
     /// Whether a token may try now, as Redis said not long ago.
@@ -275,17 +276,25 @@ impl Queues {
         }
     }
 
-    /// Keeps an active token alive as long as the seat that its user has just held in this schedule.
+    /// What keeps an active token alive as long as the seat that its user has just held in this schedule.
+    #[must_use]
+    pub fn keeping(&self, queue: &Queue, claim: &Claim, schedule: ScheduleId, hold: Duration) -> Then {
+        store::checking(&self.calls(queue), queue, claim, Some((schedule, hold)))
+    }
+
+    /// Does that, unless it has followed the hold already.
     pub async fn keep(
         &self,
         queue: &Queue,
         claim: &Claim,
-        schedule: ScheduleId,
-        hold: Duration,
+        keeping: &Then,
+        mut followed: Followed,
     ) -> Result<Standing, StoreError> {
-        let keep = Some((schedule, hold));
-        let calls = self.calls(queue);
-        let standing = self.ask(queue, claim, || store::check(&calls, queue, claim, keep)).await?;
+        let ask = || {
+            let followed = followed.take();
+            async { store::checked(keeping.reply(followed).await?) }
+        };
+        let standing = self.ask(queue, claim, ask).await?;
         self.passes.learn(claim, &standing);
         Ok(standing)
     }
@@ -303,10 +312,25 @@ impl Queues {
         store::holding(&self.redis, queue, user).await
     }
 
-    /// Ends a token that has paid; while seats are held under it, with the last of them.
-    pub async fn complete(&self, queue: &Queue, claim: &Claim, holdings: &Holdings) -> Result<Completion, StoreError> {
-        let calls = self.calls(queue);
-        let completion = self.ask(queue, claim, || store::complete(&calls, claim, holdings)).await?;
+    /// What ends a token that has paid; while seats are held under it, with the last of them.
+    #[must_use]
+    pub fn completing(&self, queue: &Queue, claim: &Claim, holdings: &Holdings) -> Then {
+        store::completing(&self.calls(queue), claim, holdings)
+    }
+
+    /// Does that, unless it has followed the payment's end already.
+    pub async fn complete(
+        &self,
+        queue: &Queue,
+        claim: &Claim,
+        completing: &Then,
+        mut followed: Followed,
+    ) -> Result<Completion, StoreError> {
+        let ask = || {
+            let followed = followed.take();
+            async { store::completed(completing.reply(followed).await?) }
+        };
+        let completion = self.ask(queue, claim, ask).await?;
         self.passes.forget(claim);
         Ok(completion)
     }

@@ -11,7 +11,7 @@ use super::records::Progress;
 use super::snapshot::Crowd;
 use super::token::Claim;
 use crate::ids::{ScheduleId, UserId};
-use crate::redis::{Arg, Args, Call, EACH, Gathered, QueueKeys, Redis, Reply, Script, millis};
+use crate::redis::{Arg, Args, Call, EACH, Gathered, QueueKeys, Redis, Reply, Script, Then, millis};
 use crate::store_error::StoreError;
 
 pub(super) const TOKEN: &str = include_str!("../../lua/queue/token.lua");
@@ -389,16 +389,16 @@ fn fate(queue: &Queue, text: &str) -> Option<(Claim, Fate)> {
     Some((claim, fate))
 }
 
-pub(super) async fn check(
-    calls: &QueueCalls,
-    queue: &Queue,
-    claim: &Claim,
-    keep: Option<(ScheduleId, Duration)>,
-) -> Result<Asked<Standing>, StoreError> {
+/// What a check is to ask; with a seat that was held, and how long the token is to be kept for it.
+pub(super) fn checking(calls: &QueueCalls, queue: &Queue, claim: &Claim, keep: Option<(ScheduleId, Duration)>) -> Then {
     let (schedule, keep) = keep.map_or((0, 0), |(schedule, keep)| (schedule.get(), millis(keep)));
     let shared = vec![millis(queue.settings.waiting_ttl).into()];
     let own = vec![claim.user.get().into(), claim.place.into(), keep.into(), schedule.into()];
-    let reply = calls.check.call(Args { shared, own }).await?;
+    Then { calls: calls.check.clone(), args: Args { shared, own } }
+}
+
+/// What a check has answered.
+pub(super) fn checked(reply: Reply) -> Result<Asked<Standing>, StoreError> {
     asked(reply, |word, reply| match word {
         "ACTIVE" => Ok(Standing::Active { left: Duration::from_millis(reply.take()?) }),
         "WAITING" => Ok(Standing::Waiting),
@@ -419,11 +419,8 @@ pub(super) async fn leave(redis: &Redis, queue: &Queue, claim: &Claim) -> Result
     })
 }
 
-pub(super) async fn complete(
-    calls: &QueueCalls,
-    claim: &Claim,
-    holdings: &Holdings,
-) -> Result<Asked<Completion>, StoreError> {
+/// What ending a token that has paid is to ask.
+pub(super) fn completing(calls: &QueueCalls, claim: &Claim, holdings: &Holdings) -> Then {
     let list = |schedules: &[ScheduleId]| {
         let ids: Vec<String> = schedules.iter().map(ScheduleId::to_string).collect();
         ids.join(" ")
@@ -436,7 +433,11 @@ pub(super) async fn complete(
         millis(holdings.left).into(),
         holdings.only_if_held_in.map_or(0, ScheduleId::get).into(),
     ];
-    let reply = calls.complete.call(Args { shared: Vec::new(), own }).await?;
+    Then { calls: calls.complete.clone(), args: Args { shared: Vec::new(), own } }
+}
+
+/// What it has answered.
+pub(super) fn completed(reply: Reply) -> Result<Asked<Completion>, StoreError> {
     asked(reply, |word, reply| match word {
         "COMPLETED" => Ok(Completion::Completed),
         "KEPT" => Ok(Completion::Kept),

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::QueueId;
 use crate::ids::UserId;
+use crate::seat::Holder;
 
 const VERSION: u8 = 1;
 const CLAIM_BYTES: usize = 22;
@@ -25,6 +26,14 @@ pub struct Claim {
     pub user: UserId,
     /// The place, by which the queue is ordered.
     pub place: u64,
+}
+
+impl Claim {
+    /// Its user, as one who takes seats under this token. In its queue, nobody else is ever given its place.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        Holder { user: self.user, token: format!("{}-{}", self.queue.0, self.place) }
+    }
 }
 
 /// Makes tokens with the server's key, and checks those that were made with it or with another that still counts.

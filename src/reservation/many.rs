@@ -30,7 +30,7 @@ impl Reservations {
         let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
         let ids = self.ids.take_many(schedule, wanted.count()).await?;
         // As with one seat, a failure leaves it unknown whether the ids were used.
-        let outcome = self.seats.hold_many(schedule, wanted, user, &ids, terms).await?;
+        let outcome = self.seats.hold_many(schedule, wanted, &pass.claim.holder(), &ids, terms).await?;
         let taken: &[(u32, ReservationId)] = if let HoldMany::Held { seats, .. } = &outcome { seats } else { &[] };
         let (new, unused): (Vec<_>, Vec<_>) =
             ids.into_iter().partition(|id| taken.iter().any(|(_, taken)| taken == id));
@@ -43,7 +43,8 @@ impl Reservations {
             HoldMany::Limit => return Err(HoldError::Limit),
             HoldMany::NoSeat => return Err(HoldError::NoSeat),
         };
-        let standing = self.queues.keep(&pass.queue, &pass.claim, schedule, terms.ttl).await?;
+        let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
+        let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, None).await?;
         if !matches!(standing, Standing::Active { .. }) {
             self.release_all(schedule, user, &new).await?;
             return Err(HoldError::NotActive(standing));

@@ -92,17 +92,18 @@ impl Reservations {
         let id = self.ids.take(schedule).await?;
         // A failure leaves it unknown whether the id was used, so it is lost then. Nor does "again" say that it was not: a
         // connection that repeats a script after a lost answer is told so of the id that the first run gave.
-        let outcome = self.seats.hold(schedule, seat, user, id, terms).await?;
-        if !matches!(outcome, Some(Hold::Held(held) | Hold::Again(held)) if held == id) {
+        let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
+        let outcome = self.seats.hold(schedule, seat, &pass.claim.holder(), id, terms, Some(&keeping)).await?;
+        if !matches!(outcome, Some((Hold::Held(held) | Hold::Again(held), _)) if held == id) {
             self.ids.give_back(schedule, id);
         }
-        let held = match outcome {
-            Some(Hold::Held(held) | Hold::Again(held)) => held,
-            Some(Hold::Taken) => return Err(HoldError::Taken),
-            Some(Hold::Limit) => return Err(HoldError::Limit),
-            Some(Hold::NoSeat) | None => return Err(HoldError::NoSeat),
+        let (held, kept) = match outcome {
+            Some((Hold::Held(held) | Hold::Again(held), kept)) => (held, kept),
+            Some((Hold::Taken, _)) => return Err(HoldError::Taken),
+            Some((Hold::Limit, _)) => return Err(HoldError::Limit),
+            Some((Hold::NoSeat, _)) | None => return Err(HoldError::NoSeat),
         };
-        let standing = self.queues.keep(&pass.queue, &pass.claim, schedule, terms.ttl).await?;
+        let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, kept).await?;
         if !matches!(standing, Standing::Active { .. }) {
             if held == id {
                 self.seats.release(schedule, user, held).await?;

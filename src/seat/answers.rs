@@ -29,6 +29,15 @@ pub(super) enum Look {
     Seats { known: Known, states: Bytes },
 }
 
+/// Who takes seats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Whose they are to be.
+    pub user: UserId,
+    /// Names the token under which they are taken: digits and hyphens that no other token has.
+    pub token: String,
+}
+
 /// How holding went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
@@ -119,6 +128,8 @@ pub enum Begun {
     },
     /// Another request is paying for it.
     Paying,
+    /// It is held under another token than the one that was named.
+    OtherToken,
     /// It is paid.
     Sold,
     /// The hold has lapsed or was given up.

@@ -18,7 +18,9 @@ mod store;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-pub use answers::{Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Outcome, Released, Sweep};
+pub use answers::{
+    Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Holder, Outcome, Released, Sweep,
+};
 pub use audit::MapAudit;
 pub use board::{FreeList, SeatMap};
 pub use control::{Counts, HoldGauges, NewSeat, PlannedSeat, create};
@@ -29,7 +31,7 @@ pub use render::{render_free, render_map};
 use crate::http::MAX_STREAMS;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
-use crate::redis::Redis;
+use crate::redis::{Followed, Redis, Then};
 use crate::shelf::Shelf;
 use crate::store_error::StoreError;
 use board::{Board, Renewing};
@@ -194,21 +196,22 @@ impl Seats {
         Ok(board.map(&*board.plan(&self.postgres).await?, &list))
     }
 
-    /// Takes a seat for a while; none if the schedule has no such seat.
+    /// Takes a seat for a while; none if the schedule has no such seat. What is named then follows at once if the user has it.
     pub async fn hold(
         &self,
         schedule: ScheduleId,
         seat: SeatId,
-        user: UserId,
+        holder: &Holder,
         reservation: ReservationId,
         terms: HoldTerms,
-    ) -> Result<Option<Hold>, StoreError> {
+        then: Option<&Then>,
+    ) -> Result<Option<(Hold, Followed)>, StoreError> {
         let board = self.board(schedule);
         let Some(position) = board.plan(&self.postgres).await?.position(seat) else {
             return Ok(None);
         };
         let _changes = board.changing();
-        let hold = || store::hold(&board.calls, user, reservation, position, terms);
+        let hold = || store::hold(&board.calls, holder, reservation, position, terms, then);
         self.on_map(&board, hold).await.map(Some)
     }
 
@@ -217,7 +220,7 @@ impl Seats {
         &self,
         schedule: ScheduleId,
         wanted: &Wanted,
-        user: UserId,
+        holder: &Holder,
         ids: &[ReservationId],
         terms: HoldTerms,
     ) -> Result<HoldMany, StoreError> {
@@ -231,7 +234,7 @@ impl Seats {
             Wanted::Best(_) => (Vec::new(), plan.rows()),
         };
         let _changes = board.changing();
-        self.on_map(&board, || store::hold_many(&self.redis, &board.keys, user, ids, &positions, rows, terms)).await
+        self.on_map(&board, || store::hold_many(&self.redis, &board.keys, holder, ids, &positions, rows, terms)).await
     }
 
     /// One reservation of a user's, or all that it holds or is paying for in a schedule.
@@ -263,28 +266,30 @@ impl Seats {
         self.on_map(&board, || store::held(&self.redis, &board.keys, user)).await
     }
 
-    /// From here on nobody else takes the seat while money moves.
+    /// From here on nobody else takes the seat while money moves. It must be held under this token, if one is named.
     pub async fn begin_payment(
         &self,
         schedule: ScheduleId,
         user: UserId,
         reservation: ReservationId,
+        token: Option<&str>,
     ) -> Result<Begun, StoreError> {
         let board = self.board(schedule);
-        let begin = || store::begin_payment(&board.calls, user, reservation);
+        let begin = || store::begin_payment(&board.calls, user, reservation, token);
         self.on_map(&board, begin).await
     }
 
-    /// Tells the map how an attempt to pay ended.
+    /// Tells the map how an attempt to pay ended. What is named then follows at once if the user holds nothing more there.
     pub async fn finish_payment(
         &self,
         schedule: ScheduleId,
         attempt: &Attempt,
         outcome: Outcome,
-    ) -> Result<Finished, StoreError> {
+        then: Option<&Then>,
+    ) -> Result<(Finished, Followed), StoreError> {
         let board = self.board(schedule);
         let _changes = board.changing();
-        store::finish_payment(&board.calls, attempt, outcome).await
+        store::finish_payment(&board.calls, attempt, outcome, then).await
     }
 
     /// Frees the seat of a reservation that was refunded, unless it has passed to another since.

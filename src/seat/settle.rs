@@ -42,7 +42,7 @@ impl Seats {
                 // Its payment's end is on its way, or the reconciler's business.
                 (b'P', Some(sale), _) if seat.reservation == Some(sale.reservation) => continue,
                 (b'F' | b'H' | b'P', Some(sale), Some(still)) if sale == still => {
-                    self.finish_payment(schedule, sale, Outcome::Paid).await?;
+                    self.finish_payment(schedule, sale, Outcome::Paid, None).await?;
                 }
                 (b'S', None, None) => {
                     let _changes = board.changing();

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use super::HoldTerms;
 use super::answers::{
-    Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Known, Look, Outcome, Released, Sweep, Whose,
+    Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Holder, Known, Look, Outcome, Released, Sweep,
+    Whose,
 };
 use super::plan::{Plan, Seat};
 use crate::ids::{ReservationId, ScheduleId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::redis::{Args, EACH, Gathered, Redis, Reply, ScheduleKeys, Script, millis};
+use crate::redis::{Args, EACH, Followed, Gathered, Redis, Reply, ScheduleKeys, Script, Then, millis};
 use crate::store_error::StoreError;
 
 pub(super) const MAP: &str = include_str!("../../lua/seat/map.lua");
@@ -120,37 +121,41 @@ pub(super) async fn look(
 
 pub(super) async fn hold(
     calls: &MapCalls,
-    user: UserId,
+    holder: &Holder,
     reservation: ReservationId,
     position: u32,
     terms: HoldTerms,
-) -> Result<Option<Hold>, StoreError> {
+    then: Option<&Then>,
+) -> Result<Option<(Hold, Followed)>, StoreError> {
     let shared = vec![millis(terms.ttl).into(), terms.most.into(), SWEEP_LIMIT.into()];
-    let own = vec![user.get().into(), reservation.get().into(), position.into()];
-    let mut reply = calls.hold.call(Args { shared, own }).await?;
+    let Holder { user, token } = holder;
+    let own = vec![user.get().into(), reservation.get().into(), position.into(), token.clone().into()];
+    let is_had = |reply: &Reply| reply.peek(0).is_some_and(|word: String| word == "HELD" || word == "AGAIN");
+    let (mut reply, followed) = calls.hold.call_then(Args { shared, own }, then, is_had).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
-    match word.as_str() {
-        "HELD" => Ok(Some(Hold::Held(reply.parse()?))),
-        "AGAIN" => Ok(Some(Hold::Again(reply.parse()?))),
-        "TAKEN" => Ok(Some(Hold::Taken)),
-        "LIMIT" => Ok(Some(Hold::Limit)),
-        "NO_SEAT" => Ok(Some(Hold::NoSeat)),
-        word => Err(reply.unexpected(word)),
-    }
+    let hold = match word.as_str() {
+        "HELD" => Hold::Held(reply.parse()?),
+        "AGAIN" => Hold::Again(reply.parse()?),
+        "TAKEN" => Hold::Taken,
+        "LIMIT" => Hold::Limit,
+        "NO_SEAT" => Hold::NoSeat,
+        word => return Err(reply.unexpected(word)),
+    };
+    Ok(Some((hold, followed)))
 }
 
 /// Holds the seats at these positions, or the best if there are none, under as many of these ids as are needed.
 pub(super) async fn hold_many(
     redis: &Redis,
     keys: &ScheduleKeys,
-    user: UserId,
+    holder: &Holder,
     ids: &[ReservationId],
     positions: &[u32],
     rows: &str,
     terms: HoldTerms,
 ) -> Result<Option<HoldMany>, StoreError> {
-    let call = HOLD_MANY.on(keys).arg(user.get()).arg(list(ids)).arg(list(positions)).arg(rows);
-    let mut reply = redis.run(call.arg(millis(terms.ttl)).arg(terms.most).arg(SWEEP_LIMIT)).await?;
+    let call = HOLD_MANY.on(keys).arg(holder.user.get()).arg(list(ids)).arg(list(positions)).arg(rows);
+    let mut reply = redis.run(call.arg(millis(terms.ttl)).arg(terms.most).arg(SWEEP_LIMIT).arg(&*holder.token)).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
     match word.as_str() {
         "HELD" => {
@@ -239,13 +244,15 @@ pub(super) async fn begin_payment(
     calls: &MapCalls,
     user: UserId,
     reservation: ReservationId,
+    token: Option<&str>,
 ) -> Result<Option<Begun>, StoreError> {
-    let own = vec![user.get().into(), reservation.get().into()];
+    let own = vec![user.get().into(), reservation.get().into(), token.unwrap_or_default().to_owned().into()];
     let mut reply = calls.begin_payment.call(Args { shared: Vec::new(), own }).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
     match word.as_str() {
         "BEGUN" => Ok(Some(Begun::Begun { position: reply.parse()?, attempt: reply.take()? })),
         "PAYING" => Ok(Some(Begun::Paying)),
+        "OTHER_TOKEN" => Ok(Some(Begun::OtherToken)),
         "SOLD" => Ok(Some(Begun::Sold)),
         "LAPSED" => Ok(Some(Begun::Lapsed)),
         "DOUBTFUL" => Ok(Some(Begun::Doubtful)),
@@ -258,7 +265,8 @@ pub(super) async fn finish_payment(
     calls: &MapCalls,
     attempt: &Attempt,
     outcome: Outcome,
-) -> Result<Finished, StoreError> {
+    then: Option<&Then>,
+) -> Result<(Finished, Followed), StoreError> {
     let outcome = match outcome {
         Outcome::Paid => "PAID",
         Outcome::Refused => "REFUSED",
@@ -268,17 +276,20 @@ pub(super) async fn finish_payment(
     let Attempt { reservation, user, position, number } = attempt;
     let number = i64::from(*number).into();
     let own = vec![user.get().into(), reservation.get().into(), (*position).into(), number, outcome.into()];
-    let mut reply = calls.finish_payment.call(Args { shared: Vec::new(), own }).await?;
+    let args = Args { shared: Vec::new(), own };
+    let was_last = |reply: &Reply| reply.peek(0).is_some_and(|word: String| word == "SOLD") && reply.peek(1) == Some(0);
+    let (mut reply, followed) = calls.finish_payment.call_then(args, then, was_last).await?;
     let word: String = reply.take()?;
-    match word.as_str() {
-        "SOLD" => Ok(Finished::Sold { left: reply.take()? }),
-        "HELD" => Ok(Finished::Held),
-        "FREED" => Ok(Finished::Freed),
-        "YIELDED" => Ok(Finished::Yielded),
-        "GONE" => Ok(Finished::Gone),
-        "MISSING" => Ok(Finished::Missing),
-        word => Err(reply.unexpected(word)),
-    }
+    let finished = match word.as_str() {
+        "SOLD" => Finished::Sold { left: reply.take()? },
+        "HELD" => Finished::Held,
+        "FREED" => Finished::Freed,
+        "YIELDED" => Finished::Yielded,
+        "GONE" => Finished::Gone,
+        "MISSING" => Finished::Missing,
+        word => return Err(reply.unexpected(word)),
+    };
+    Ok((finished, followed))
 }
 
 /// Frees the seat of a reservation; without one, a seat that is sold to nobody whom the map knows.

@@ -41,7 +41,7 @@ impl Abandoned {
         app.charge(payer, PRICE).await.data();
         let token = app.enter(payer).await;
         let reservation = app.hold(&token, 1, seat).await.reservation();
-        let begun = app.app.seats.begin_payment(schedule(1), user(payer), id(reservation)).await.unwrap();
+        let begun = app.app.seats.begin_payment(schedule(1), user(payer), id(reservation), None).await.unwrap();
         assert!(matches!(begun, Begun::Begun { .. }), "{begun:?}");
         Self { place: app.claim(&token).place.cast_signed(), token, user: payer, seat, reservation }
     }

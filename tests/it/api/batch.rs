@@ -366,7 +366,7 @@ fn a_crash_leaves_all_or_none() {
             let mut attempts = Vec::new();
             for (reservation, position) in held.iter().zip(0..) {
                 let reservation: ReservationId = (*reservation).try_into().unwrap();
-                let begun = app.app.seats.begin_payment(schedule(1), user(1), reservation).await.unwrap();
+                let begun = app.app.seats.begin_payment(schedule(1), user(1), reservation, None).await.unwrap();
                 assert!(matches!(begun, Begun::Begun { .. }), "{begun:?}");
                 attempts.push(Attempt { reservation, user: user(1), position, number: 1 });
             }

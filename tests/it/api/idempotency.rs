@@ -268,7 +268,7 @@ fn what_a_retry_could_cure_is_not_kept() {
         // A payment of the same reservation under way.
         let reservation = app.hold_under("k", &token, 1, 1).await.reservation();
         let id = reservation.try_into().unwrap();
-        let begun = app.app.seats.begin_payment(schedule(1), user(1), id).await.unwrap();
+        let begun = app.app.seats.begin_payment(schedule(1), user(1), id, None).await.unwrap();
         let Begun::Begun { position, attempt: number } = begun else { panic!("{begun:?}") };
         app.pay_under("k", &token, reservation).await.assert_error(409, "PAYMENT_IN_PROGRESS");
         let attempt = onsale::seat::Attempt { reservation: id, user: user(1), position, number };

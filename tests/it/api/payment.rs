@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use onsale::seat::{Hold, HoldTerms, Holder};
 use serde_json::Value;
 
 use super::{PRICE, assert_fields};
-use crate::support::{LARGEST_BODY, SLACK, TestApp, WAITING, block_on, eventually, schedule};
+use crate::support::{LARGEST_BODY, SLACK, TestApp, WAITING, block_on, eventually, schedule, user};
 
 const PAY: &str = "/api/v1/payment/concert";
 
@@ -179,11 +180,10 @@ fn who_left_by_way_of_another_instance_pays_nothing_here() {
             answer.assert_error(401, "TOKEN_EXPIRED");
             assert_eq!(app.balance(user).await, PRICE);
         }
-        // With a hold of its next token, the one that it left pays as little, once this instance may not rely on it any more.
+        // With a hold of its next token, the one that it left pays as little.
         let (left, _) = holder(&app, 4).await;
         other.leave(&left).await.data();
         let next = other.hold(&other.enter(4).await, 1, 2).await.reservation();
-        tokio::time::sleep(std::time::Duration::from_millis(600)).await;
         app.pay(&left, next).await.assert_error(401, "TOKEN_EXPIRED");
         app.pay_many(&left, &[next]).await.assert_error(401, "TOKEN_EXPIRED");
         // What was paid by way of another is paid here too.
@@ -192,6 +192,35 @@ fn who_left_by_way_of_another_instance_pays_nothing_here() {
         assert_eq!(app.pay(&token, reservation).await.payment(), payment);
         assert_eq!(app.pay_many(&token, &[reservation]).await.payments(), [payment]);
         app.audit().await;
+    });
+}
+
+#[test]
+fn a_hold_of_another_token_is_paid_with_an_active_one_only() {
+    block_on(async {
+        let app = TestApp::without_jobs(&["--max-active", "2"]).await;
+        let mut ids = app.unused_reservations(1).await;
+        let mut held = Vec::new();
+        for payer in 1..=3 {
+            app.charge(payer, PRICE).await.data();
+            let token = app.enter(payer).await;
+            let (former, id) = (Holder { user: user(payer), token: "1-0".to_owned() }, ids.next().unwrap());
+            let terms = HoldTerms { ttl: Duration::from_mins(1), most: 4 };
+            let outcome =
+                app.app.seats.hold(schedule(1), payer.try_into().unwrap(), &former, id, terms, None).await.unwrap();
+            assert!(matches!(outcome, Some((Hold::Held(held), None)) if held == id), "{outcome:?}");
+            held.push((token, id.get()));
+        }
+        let [(first, seat), (second, next), (waiting, last)] = &held[..] else { unreachable!() };
+        app.pay(waiting, *last).await.assert_error(403, "TOKEN_NOT_ACTIVE");
+        app.pay_many(waiting, &[*last]).await.assert_error(403, "TOKEN_NOT_ACTIVE");
+        app.pay(first, *seat).await.payment();
+        assert_eq!(app.pay_many(second, &[*next]).await.payments().len(), 1);
+        for (payer, left) in [(1, 0), (2, 0), (3, PRICE)] {
+            assert_eq!(app.balance(payer).await, left);
+        }
+        let map = app.app.seats.audit(schedule(1), Duration::from_hours(1)).await.unwrap().unwrap();
+        assert_eq!(map.states[..3], *b"SSH");
     });
 }
 

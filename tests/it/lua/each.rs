@@ -10,13 +10,13 @@ fn each_hold_is_decided_on_its_own_in_its_turn() {
         let seats = SeatBench::of("FFFS").await;
         let terms = ["60000", "2", "100"];
         let calls: [&[&str]; 7] = [
-            &["1", "10", "0"],
-            &["2", "20", "0"],
-            &["1", "11", "1"],
-            &["1", "12", "2"],
-            &["3", "30", "3"],
-            &["3", "31", "9"],
-            &["1", "13", "0"],
+            &["1", "10", "0", "1-1"],
+            &["2", "20", "0", "1-2"],
+            &["1", "11", "1", "1-1"],
+            &["1", "12", "2", "1-1"],
+            &["3", "30", "3", "1-3"],
+            &["3", "31", "9", "1-3"],
+            &["1", "13", "0", "1-1"],
         ];
         let replies = seats.run_each("hold", &terms, &calls).await;
         let words: Vec<&str> = replies.iter().map(|reply| &*reply[0]).collect();
@@ -34,7 +34,7 @@ fn a_call_that_fails_leaves_its_neighbours_alone() {
             .run_each(
                 "hold",
                 &["60000", "2", "100"],
-                &[&["1", "10", "0"], &["2", "20", "no number"], &["3", "30", "2"]],
+                &[&["1", "10", "0", "1-1"], &["2", "20", "no number", "1-2"], &["3", "30", "2", "1-3"]],
             )
             .await;
         assert_eq!(replies[0], ["HELD", "10", "60000"]);
@@ -52,9 +52,11 @@ fn payments_begin_and_end_each_on_its_own() {
         for (user, seat) in [(1, 0), (2, 1), (3, 2)] {
             seats.hold(user, 10 * user, seat).await;
         }
-        let begun =
-            seats.run_each("begin_payment", &[], &[&["1", "10"], &["1", "20"], &["2", "20"], &["2", "20"]]).await;
-        assert_eq!(begun, [vec!["BEGUN", "0", "1"], vec!["UNKNOWN"], vec!["BEGUN", "1", "1"], vec!["PAYING"]]);
+        let calls: [&[&str]; 5] =
+            [&["1", "10", ""], &["1", "20", ""], &["2", "20", "1-2"], &["2", "20", ""], &["3", "30", "1-2"]];
+        let begun = seats.run_each("begin_payment", &[], &calls).await;
+        let (first, third) = (vec!["BEGUN", "0", "1"], vec!["BEGUN", "1", "1"]);
+        assert_eq!(begun, [first, vec!["UNKNOWN"], third, vec!["PAYING"], vec!["OTHER_TOKEN"]]);
         let ended: [&[&str]; 3] =
             [&["1", "10", "0", "1", "PAID"], &["2", "20", "1", "1", "REFUSED"], &["3", "30", "2", "1", "REFUSED"]];
         let ended = seats.run_each("finish_payment", &[], &ended).await;

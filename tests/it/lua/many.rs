@@ -1,5 +1,6 @@
 //! Several seats at once, and a user's own.
 
+use super::seats::token;
 use super::{QueueBench, SeatBench, number, pass};
 use crate::support::block_on;
 
@@ -18,7 +19,7 @@ fn hold_many_says_what_became_of_it() {
         assert_eq!((&*held[0], &held[2..]), ("HELD", &["3", "10", "1", "11"].map(String::from)[..]));
         let deadline = seats.one("ZSCORE lapses 10").await;
         assert_eq!(held[1], deadline);
-        assert_eq!(seats.one("HGET holds 11").await, format!("H:1:1:{deadline}:0"));
+        assert_eq!(seats.one("HGET holds 11").await, format!("H:1:1:{deadline}:0:{}", token(1)));
         assert_eq!(seats.one("HGET by_user 1").await, "10 11");
         assert_eq!(seats.ask("HMGET by_seat 1 3").await, ["11", "10"]);
         assert_eq!(seats.hold_many(2, "20 21", "0 1", "").await, ["TAKEN"]);

@@ -1,5 +1,6 @@
 //! A seat while money moves: nobody takes it, no time limit frees it, and the payment's end decides.
 
+use super::seats::token;
 use super::{SeatBench, number, pass};
 use crate::support::block_on;
 
@@ -20,14 +21,19 @@ fn begin_payment_is_for_the_holder_once_and_in_time() {
         seats.hold(1, 10, 2).await;
         assert_eq!(seats.begin(2, 10).await, ["UNKNOWN"], "another's");
         assert_eq!(seats.begin(1, 99).await, ["UNKNOWN"]);
+        assert_eq!(seats.begin_under("1-7", 1, 10).await, ["OTHER_TOKEN"]);
+        assert_eq!(seats.begin_under("1-1", 2, 10).await, ["UNKNOWN"], "nobody pays under another's token");
         assert_eq!(seats.states().await, "FFH");
-        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "2", "1"]);
-        assert_eq!(seats.begin(1, 10).await, ["PAYING"]);
+        assert_eq!(seats.begin_under(&token(1), 1, 10).await, ["BEGUN", "2", "1"]);
+        assert_eq!(seats.begin_under("1-7", 1, 10).await, ["PAYING"]);
+        seats.finish(1, 10, 2, "REFUSED").await;
+        assert_eq!(seats.begin_under("1-7", 1, 10).await, ["OTHER_TOKEN"], "it is what it was");
+        assert_eq!(seats.begin(1, 10).await, ["BEGUN", "2", "2"]);
         assert_eq!((seats.states().await, seats.status(10).await), ("FFP".into(), "P".into()));
         assert_eq!(seats.one("EXISTS lapses").await, "0");
         assert_ne!(seats.one("ZSCORE paying 10").await, "nil");
-        seats.finish(1, 10, 2, "PAID").await;
-        assert_eq!(seats.begin(1, 10).await, ["SOLD"]);
+        seats.finish_attempt(2, 1, 10, 2, "PAID").await;
+        assert_eq!(seats.begin_under("1-7", 1, 10).await, ["SOLD"]);
         seats.hold_ttl = 1;
         seats.hold(1, 11, 0).await;
         pass(3).await;
@@ -115,7 +121,7 @@ fn a_refused_payment_leaves_the_hold_as_it_was() {
         assert_eq!(seats.finish(1, 10, 0, "REFUSED").await, ["HELD"]);
         assert_eq!(seats.one("ZSCORE lapses 10").await, deadline, "to the same deadline");
         assert_eq!(seats.one("EXISTS paying").await, "0");
-        assert_eq!(seats.one("HGET holds 10").await, format!("H:0:1:{deadline}:1"));
+        assert_eq!(seats.one("HGET holds 10").await, format!("H:0:1:{deadline}:1:{}", token(1)));
         assert_eq!(seats.audit(0).await, ["AUDITED", "HFF"]);
         assert_eq!(seats.begin(1, 10).await, ["BEGUN", "0", "2"], "and can be paid again");
         for outcome in ["REFUSED", "ABORTED", "SOLD_TO_ANOTHER"] {

@@ -1,6 +1,6 @@
 //! Holds: taken, given up, lapsed, swept, audited.
 
-use super::seats::AGE;
+use super::seats::{AGE, token};
 use super::{SeatBench, number, pass};
 use crate::support::block_on;
 
@@ -37,7 +37,7 @@ fn a_hold_is_written_everywhere_and_a_refusal_nowhere() {
         assert_eq!(seats.ask("HMGET by_seat 0 1 2").await, ["12", "nil", "10"]);
         assert_eq!(seats.one("HGET by_user 1").await, "10 12");
         let deadline = seats.one("ZSCORE lapses 10").await;
-        assert_eq!(seats.one("HGET holds 10").await, format!("H:2:1:{deadline}:0"));
+        assert_eq!(seats.one("HGET holds 10").await, format!("H:2:1:{deadline}:0:{}", token(1)));
         let before = seats.snapshot().await;
         for (user, position) in [(1, 2), (2, 2), (1, 1), (2, 3), (2, 4)] {
             assert_ne!(seats.hold(user, 30, position).await[0], "HELD");

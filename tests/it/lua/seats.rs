@@ -7,6 +7,11 @@ use super::{Bench, number};
 /// Stands for any age but none.
 pub const AGE: &str = "an age";
 
+/// How the token is named under which a user holds.
+pub fn token(user: u64) -> String {
+    format!("1-{user}")
+}
+
 /// A schedule's map and how it is asked.
 pub struct SeatBench {
     bench: Bench,
@@ -67,15 +72,15 @@ impl SeatBench {
 
     pub async fn hold(&self, user: u64, reservation: u64, position: u64) -> Vec<String> {
         let numbers = [self.hold_ttl, self.most, self.limit, user, reservation, position];
-        let args = numbers.map(|number| number.to_string());
-        self.run("hold", &args.each_ref().map(String::as_str)).await
+        let args: Vec<_> = numbers.iter().map(u64::to_string).chain([token(user)]).collect();
+        self.run("hold", &args.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 
     /// Holds these positions, or, without any, the best in rows of these lengths; an id for each seat.
     pub async fn hold_many(&self, user: u64, ids: &str, positions: &str, rows: &str) -> Vec<String> {
         let numbers = [user, self.hold_ttl, self.most, self.limit].map(|number| number.to_string());
-        let [user, ttl, most, limit] = &numbers;
-        self.run("hold_many", &[user, ids, positions, rows, ttl, most, limit]).await
+        let ([user, ttl, most, limit], token) = (&numbers, token(user));
+        self.run("hold_many", &[user, ids, positions, rows, ttl, most, limit, &token]).await
     }
 
     /// The positions that are the best for somebody who asks for as many; what was held stays so.
@@ -103,7 +108,12 @@ impl SeatBench {
     }
 
     pub async fn begin(&self, user: u64, reservation: u64) -> Vec<String> {
-        self.run("begin_payment", &[&user.to_string(), &reservation.to_string()]).await
+        self.begin_under("", user, reservation).await
+    }
+
+    /// Under the token of this name.
+    pub async fn begin_under(&self, token: &str, user: u64, reservation: u64) -> Vec<String> {
+        self.run("begin_payment", &[&user.to_string(), &reservation.to_string(), token]).await
     }
 
     /// Ends the first attempt to pay.

@@ -128,7 +128,12 @@ fn holds_and_payments() {
                     0 => {
                         let limit = if chance.random() { "0" } else { "100" };
                         let mut batch = Batch::random(&mut chance, "hold", &["60000", "2", limit], |chance| {
-                            format!("{},ID,{}", chance.random_range(1..=4), chance.random_range(0..8))
+                            format!(
+                                "{},ID,{},1-{}",
+                                chance.random_range(1..=4),
+                                chance.random_range(0..8),
+                                chance.random_range(1..=2)
+                            )
                         });
                         for call in &mut batch.calls {
                             call[1] = next.to_string();
@@ -137,7 +142,12 @@ fn holds_and_payments() {
                         batch
                     }
                     1 => Batch::random(&mut chance, "begin_payment", &[], |chance| {
-                        format!("{},{}", chance.random_range(1..=4), chance.random_range(9..=known))
+                        format!(
+                            "{},{},1-{}",
+                            chance.random_range(1..=4),
+                            chance.random_range(9..=known),
+                            chance.random_range(1..=2)
+                        )
                     }),
                     _ => Batch::random(&mut chance, "finish_payment", &[], |chance| {
                         let outcome = ["PAID", "PAID", "REFUSED", "ABORTED", "SOLD_TO_ANOTHER"].choose(chance).unwrap();

@@ -207,13 +207,15 @@ impl<'a> Course<'a> {
                 assert_eq!(queues.leave(&self.queue, claim).await.unwrap(), self.model.leave(token));
             }
             Event::Keep(_, held) => {
-                queues.keep(&self.queue, claim, schedule(*held), Duration::from_secs(1)).await.unwrap();
+                let keeping = queues.keeping(&self.queue, claim, schedule(*held), Duration::from_secs(1));
+                queues.keep(&self.queue, claim, &keeping, None).await.unwrap();
                 self.model.keep(token, *held);
             }
             Event::Complete(_, done) => {
                 let none_in = done.iter().copied().map(schedule).collect();
                 let holdings = Holdings { none_in, ..Holdings::default() };
-                let completion = queues.complete(&self.queue, claim, &holdings).await.unwrap();
+                let completing = queues.completing(&self.queue, claim, &holdings);
+                let completion = queues.complete(&self.queue, claim, &completing, None).await.unwrap();
                 assert_eq!(completion, self.model.complete(token, done));
             }
             Event::Enter(_) | Event::Promote | Event::Cap(_) => unreachable!(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onsale::ids::ReservationId;
-use onsale::seat::{Hold, HoldTerms};
+use onsale::seat::{Hold, HoldTerms, Holder};
 
 use super::{CROWD, two_instances};
 use crate::support::{Answer, SLACK, TestApp, WAITING, block_on, eventually, schedule, user};
@@ -20,8 +20,10 @@ const ROUNDS: [(u64, u64); 10] =
 /// Holds a seat for milliseconds, which the API cannot.
 async fn hold_briefly(app: &TestApp, holder: i64, seat: i64, id: ReservationId, millis: u64) {
     let terms = HoldTerms { ttl: Duration::from_millis(millis), most: 100 };
-    let held = app.app.seats.hold(schedule(SCHEDULE), seat.try_into().unwrap(), user(holder), id, terms).await.unwrap();
-    assert_eq!(held, Some(Hold::Held(id)));
+    let holder = Holder { user: user(holder), token: String::new() };
+    let held =
+        app.app.seats.hold(schedule(SCHEDULE), seat.try_into().unwrap(), &holder, id, terms, None).await.unwrap();
+    assert!(matches!(held, Some((Hold::Held(held), None)) if held == id), "{held:?}");
 }
 
 /// Asks for the seat until it is had, or the holder's payment is decided and it was asked for once more.

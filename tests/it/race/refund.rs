@@ -165,10 +165,10 @@ fn what_comes_late_leaves_the_seat_of_the_next_one() {
         app.refund(1, first.payment).await.data();
         app.app.seats.refund(schedule(SCHEDULE), first.id(), 0).await.unwrap();
         assert_eq!(state(&app, 1).await, 'S', "a late refund frees nothing");
-        app.app.seats.finish_payment(schedule(SCHEDULE), &first.attempt(), Outcome::Paid).await.unwrap();
+        app.app.seats.finish_payment(schedule(SCHEDULE), &first.attempt(), Outcome::Paid, None).await.unwrap();
         app.refund(2, second.payment).await.data();
         assert_eq!(state(&app, 1).await, 'F', "nor has the late end of the first payment taken it");
-        app.app.seats.finish_payment(schedule(SCHEDULE), &second.attempt(), Outcome::Paid).await.unwrap();
+        app.app.seats.finish_payment(schedule(SCHEDULE), &second.attempt(), Outcome::Paid, None).await.unwrap();
         assert_eq!(state(&app, 1).await, 'F');
         assert_eq!(settle(&app).await, 0, "there was nothing to mend");
         app.audit().await;

@@ -13,6 +13,9 @@ const REQUIREMENTS: &str = include_str!("requirements.txt");
 /// From npm: what checks `TypeScript`'s types, and what checks pages for those who cannot see or point.
 const FROM_NPM: [&str; 2] = ["typescript@5.9.3", "axe-core@4.14.1"];
 
+/// Whom Debian trusts.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// The environment.
 pub struct Python(PathBuf);
 
@@ -44,7 +47,12 @@ async fn made() -> Python {
     // Node comes with npm.
     let npm = python.node().await.parent().unwrap().join("../lib/node_modules/npm/bin/npm-cli.js");
     let quiet = ["install", "--silent", "--no-audit", "--no-fund", "--prefix"];
-    run(Command::new(python.node().await).arg(npm).args(quiet).arg(&python.0).args(FROM_NPM)).await;
+    let mut install = Command::new(python.node().await);
+    // It knows no authority but its own, where the system may know that of a proxy: pip and cargo ask the system.
+    if std::env::var_os("NODE_EXTRA_CA_CERTS").is_none() && Path::new(AUTHORITIES).exists() {
+        install.env("NODE_EXTRA_CA_CERTS", AUTHORITIES);
+    }
+    run(install.arg(npm).args(quiet).arg(&python.0).args(FROM_NPM)).await;
     std::fs::write(whole, "").unwrap();
     python
 }
