@@ -4,7 +4,6 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::apart::Apart;
 use super::client::{Answers, Load, Pace};
 use super::report::{CpuUs, Latency};
 use super::stage::Outcome;
@@ -103,20 +102,6 @@ impl<'a> Call<'a> {
         };
         let scripts = (self::scripts(meter).await? - scripts) / count;
         Ok(Round { per_second: count / answers.seconds, cpu_us, scripts })
-    }
-
-    /// Times at a part of the highest rate, who asks and who answers each on processors of their own. The rate is the highest
-    /// that goes so.
-    pub(super) fn latency_apart(
-        &mut self,
-        address: SocketAddr,
-        meter: &Meter,
-        time: Duration,
-        runs: usize,
-    ) -> Outcome<Latency> {
-        let _apart = Apart::from(meter)?;
-        let highest = self.run(address, Pace::BackToBack, time)?;
-        self.latency(address, float(highest.count as u64) / highest.seconds, time, runs)
     }
 
     /// Times at a part of the highest rate: the medians of several runs, as far as there are requests for them.

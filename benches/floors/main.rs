@@ -6,10 +6,9 @@
 //! tells and never asserts.
 //!
 //! `../stage` is the processes and what they are charged with, `client.rs` who asks, `programme.rs` what is on sale,
-//! `bare.rs`, `script.rs` and `pgbench.rs` the floors, `call.rs` and `apart.rs` how a call is measured, `session.rs` and `crowd.rs` what
+//! `bare.rs`, `script.rs` and `pgbench.rs` the floors, `call.rs` how a call is measured, `session.rs` and `crowd.rs` what
 //! is measured, `report.rs` what is told.
 
-mod apart;
 mod bare;
 mod call;
 mod client;

@@ -12,7 +12,7 @@ use super::pgbench::{Pgbench, Statement};
 use super::programme::{
     self, ARENA_SEATS, ARENAS, DOOR, FEW, FIRST_BUYER, FIRST_WAITING, HALL, PAID_ARENAS, VISITORS, datum, get,
 };
-use super::report::{Floor, Latency, Ratio, Row, Target};
+use super::report::{Floor, Ratio, Row, Target};
 use super::script::{Cost, Scripted};
 use super::stage::cost::{Meter, float};
 use super::stage::{Outcome, PATIENCE, Scene, Stage};
@@ -161,16 +161,14 @@ impl<'a> Session<'a> {
         }
         let (floor, ours) = (middle(&floors), middle(&ours));
         let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, target);
-        let (time, rounds) = (self.time(), self.arguments.rounds);
-        let bare = call.latency_apart(self.bare.address, &self.bare_meter, time, rounds)?;
+        let bare = call.latency(self.bare.address, floor.per_second, self.time(), self.arguments.rounds)?;
         let spread = Ratio::new("p99 / p50 of the floor", bare.p99_ms / bare.p50_ms, None);
-        let latency = call.latency_apart(self.stage.api, &self.meter, time, rounds)?;
-        self.close(call, ours, latency, vec![of_bare(&floor)], vec![ratio, spread]);
-        Ok(())
+        self.close(call, ours, vec![of_bare(&floor)], vec![ratio, spread])
     }
 
-    /// Writes a call's row.
-    fn close(&mut self, call: Call<'_>, ours: Round, latency: Latency, floors: Vec<Floor>, mut ratios: Vec<Ratio>) {
+    /// Takes the times of a call, and writes its row.
+    fn close(&mut self, mut call: Call<'_>, ours: Round, floors: Vec<Floor>, mut ratios: Vec<Ratio>) -> Outcome {
+        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
         let spread = Ratio::new("p99 / p50", latency.p99_ms / latency.p50_ms, Some(Target::AtMost(10.0)));
         ratios.push(spread);
         let told: Vec<String> = ratios.iter().map(|ratio| format!("{} {:.2}", ratio.of, ratio.value)).collect();
@@ -178,6 +176,7 @@ impl<'a> Session<'a> {
         let Round { per_second, cpu_us, scripts } = ours;
         let latency = Some(latency);
         self.rows.push(Row { call: call.name, per_second, cpu_us, scripts, floors, latency, ratios });
+        Ok(())
     }
 
     /// A place in a queue that lets in one: what nearly all get who come.
@@ -215,9 +214,7 @@ impl<'a> Session<'a> {
         let least = floor.cpu_us.service + pipelined.cpu_us;
         let ratio = Ratio::new("CPU", ours.cpu_us.sum() / least, Some(Target::AtMost(1.6)));
         let floors = vec![of_bare(&floor), pipelined, of_cost("script, one at a time", &single)];
-        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
-        self.close(call, ours, latency, floors, vec![ratio]);
-        Ok(())
+        self.close(call, ours, floors, vec![ratio])
     }
 
     async fn money(&mut self) -> Outcome {
@@ -264,9 +261,7 @@ impl<'a> Session<'a> {
         }
         let (floor, ours) = (of_cost("pgbench, one statement", &floors), middle(&ours));
         let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, Some(Target::AtLeast(least)));
-        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
-        self.close(call, ours, latency, vec![floor], vec![ratio]);
-        Ok(())
+        self.close(call, ours, vec![floor], vec![ratio])
     }
 }
 

@@ -68,23 +68,14 @@ fn cpu_time(pid: u32) -> Outcome<Duration> {
 
 /// Of a process and its children: PostgreSQL has one a connection. Those that have ended are counted in their parent's.
 fn family_cpu_time(pid: u32) -> Outcome<Duration> {
-    let mut all = TICK * sum(&stat(pid)?, 13)?;
-    for member in family(pid)? {
-        // It may end while it is looked at.
-        if let Ok(member) = stat(member) {
-            all += own(&member)?;
-        }
-    }
-    Ok(all)
-}
-
-/// A process and its children.
-pub(crate) fn family(pid: u32) -> Outcome<Vec<u32>> {
-    let mut all = vec![pid];
+    let parent = stat(pid)?;
+    let mut all = own(&parent)? + TICK * sum(&parent, 13)?;
     for entry in fs::read_dir("/proc")? {
-        let Some(child) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        if stat(child).is_ok_and(|child| child.get(1).is_some_and(|parent| *parent == pid.to_string())) {
-            all.push(child);
+        let child = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        // It may end while it is looked at.
+        let Some(Ok(child)) = child.map(stat) else { continue };
+        if child.get(1).is_some_and(|parent| *parent == pid.to_string()) {
+            all += own(&child)?;
         }
     }
     Ok(all)
