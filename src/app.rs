@@ -173,6 +173,7 @@ impl App {
             seats.clone(),
             ids.clone(),
             service.max_holds_per_user,
+            tasks.clone(),
         );
         let payments =
             Payments::new(postgres.clone(), concerts.clone(), queues.clone(), seats.clone(), ids, tasks.clone());

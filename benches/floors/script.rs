@@ -60,7 +60,7 @@ impl Scripted {
             Self::Hold => {
                 let user = call % 20_000 + 1;
                 let (reservation, position) = (call + 1, call % ARENA_SEATS);
-                ("3600000 4 256".to_owned(), format!("{user} {reservation} {position}"))
+                ("4 256".to_owned(), format!("{user} {reservation} {position} 1-{user} 3600000"))
             }
         };
         format!("{shared} {own}")

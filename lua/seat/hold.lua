@@ -1,17 +1,16 @@
 -- seat.hold: takes a seat for a while, or leaves everything as it is. Takes many calls at once (see each.lua).
 -- KEYS: the schedule's (see map.lua)
--- ARGV: 1 hold ttl, ms  2 most holds a user  3 limit; of each call: user, reservation id (never used before), position,
---       the name of the user's token
+-- ARGV: 1 most holds a user  2 limit; of each call: user, reservation id (never used before), position, the name of the
+--       user's token, hold ttl in ms
 -- Returns: {MISSING}, load the map first | {NO_SEAT} | {TAKEN} | {LIMIT}
 --        | {HELD|AGAIN, reservation id, ms left}; AGAIN: the user had it already, the id given is unused
 
 if not is_loaded() then return { 'MISSING' } end
-local ttl, most, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local most, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 local now = clock_ms()
-local deadline = string.format('%d', now + ttl)
 free_lapsed(now, limit)
 
-return each(3, 4, function(user, reservation, position, token)
+return each(2, 5, function(user, reservation, position, token, ttl)
   local list = list_of(user)
   for mine in string.gmatch(list, '%d+') do
     local hold = free_if_lapsed(mine, now)
@@ -34,9 +33,9 @@ return each(3, 4, function(user, reservation, position, token)
 
   local hold = { position = position, user = user, deadline = now + ttl, attempt = 0, token = token }
   write_hold(reservation, hold, 'H')
-  redis.call('ZADD', lapses, deadline, reservation)
+  redis.call('ZADD', lapses, string.format('%d', hold.deadline), reservation)
   redis.call('HSET', by_seat, position, reservation)
   redis.call('HSET', by_user, user, list == '' and reservation or list .. ' ' .. reservation)
   set_seat(position, 'H')
-  return { 'HELD', reservation, ttl }
+  return { 'HELD', reservation, tonumber(ttl) }
 end)

@@ -90,13 +90,14 @@ impl Gathered {
         Self(Batcher::new(Calls { redis, script, keys }, bounds))
     }
 
-    /// Calls the script. Bounded by Redis' time-out, once for the batch under way and once for its own; a failure leaves it
-    /// unknown whether it ran.
+    /// Calls the script. Bounded by Redis' time-out, once for waiting and once for its own; a failure leaves it unknown whether it
+    /// ran.
     pub async fn call(&self, args: Args) -> Result<Reply, StoreError> {
         self.submit(Job { args, then: None }).await.0
     }
 
-    /// Calls the script, and then the other one, if `asks` finds that the reply wants it.
+    /// Calls the script, and then the other one, if `asks` finds that the reply wants it. What follows a batch belongs to it: its
+    /// calls are answered, and the next one begins, after that; and Redis' time-out counts once more.
     pub async fn call_then(
         &self,
         args: Args,

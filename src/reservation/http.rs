@@ -214,7 +214,7 @@ async fn hold_many(
 }
 
 async fn take_many(
-    reservations: &Reservations,
+    reservations: &'static Reservations,
     pass: &Presented,
     schedule: ScheduleId,
     wanted: &Wanted,
@@ -229,7 +229,7 @@ async fn require_active(queues: &Queues, presented: &Presented) -> Result<(), Ap
     queues.check_first(&presented.queue, &presented.claim).await?.require_active()
 }
 
-async fn take(reservations: &Reservations, pass: &Presented, request: HoldRequest) -> Result<Held, ApiError> {
+async fn take(reservations: &'static Reservations, pass: &Presented, request: HoldRequest) -> Result<Held, ApiError> {
     let held = reservations.hold(pass, request.concert_schedule_id, request.concert_seat_id).await;
     let outcome = held.as_ref().map_or_else(HoldError::outcome, |_| "held");
     metrics::counter!("seat_holds_total", "outcome" => outcome).increment(1);
@@ -330,7 +330,7 @@ async fn leave(
     State(reservations): State<&'static Reservations>,
     presented: Presented,
 ) -> Result<Success<()>, ApiError> {
-    if reservations.leave(&presented).await? { Ok(Success(())) } else { Err(crate::queue::invalid_token()) }
+    if reservations.leave(presented).await? { Ok(Success(())) } else { Err(crate::queue::invalid_token()) }
 }
 
 impl From<Held> for HoldView {

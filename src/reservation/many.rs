@@ -1,5 +1,6 @@
 //! Holding several seats at once, all or none.
 
+use super::abandoned::OnTheirWay;
 use super::{HoldError, Reservations};
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::queue::{Presented, Standing};
@@ -20,7 +21,7 @@ pub struct HeldMany {
 impl Reservations {
     /// Holds seats for the user of an active token, all or none, as [`hold`](Self::hold) does one.
     pub async fn hold_many(
-        &self,
+        &'static self,
         pass: &Presented,
         schedule: ScheduleId,
         wanted: &Wanted,
@@ -29,6 +30,7 @@ impl Reservations {
         let user = pass.claim.user;
         let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
         let ids = self.ids.take_many(schedule, wanted.count()).await?;
+        let mut on_their_way = OnTheirWay::new(self, pass, schedule, ids.clone());
         // As with one seat, a failure leaves it unknown whether the ids were used.
         let outcome = self.seats.hold_many(schedule, wanted, &pass.claim.holder(), &ids, terms).await?;
         let taken: &[(u32, ReservationId)] = if let HoldMany::Held { seats, .. } = &outcome { seats } else { &[] };
@@ -39,16 +41,23 @@ impl Reservations {
         }
         let (held, expires_ms) = match outcome {
             HoldMany::Held { seats, expires_ms } => (seats, expires_ms),
-            HoldMany::Taken => return Err(HoldError::Taken),
-            HoldMany::Limit => return Err(HoldError::Limit),
-            HoldMany::NoSeat => return Err(HoldError::NoSeat),
+            refused => {
+                on_their_way.settled();
+                return Err(match refused {
+                    HoldMany::Taken => HoldError::Taken,
+                    HoldMany::Limit => HoldError::Limit,
+                    _ => HoldError::NoSeat,
+                });
+            }
         };
         let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
         let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, None).await?;
         if !matches!(standing, Standing::Active { .. }) {
             self.release_all(schedule, user, &new).await?;
+            on_their_way.settled();
             return Err(HoldError::NotActive(standing));
         }
+        on_their_way.settled();
         let plan = self.seats.plan(schedule).await?;
         let seat = |(position, id): (u32, ReservationId)| Some((plan.at(position)?.id, id));
         Ok(HeldMany { seats: held.into_iter().filter_map(seat).collect(), new, expires_ms })

@@ -1,6 +1,7 @@
 //! Reservations up to the payment: temporary holds, taken and given up; and a user's own, what it has bought too. Owns
 //! Postgres' table `reservation_block`; the holds themselves are in the seat map.
 
+mod abandoned;
 mod http;
 mod ids;
 mod many;
@@ -9,17 +10,21 @@ mod store;
 
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
+
 pub use http::{calls, router};
 pub use ids::ReservationIds;
 pub use many::HeldMany;
 pub use own::{GiveUpError, Reservation, Status};
 
 use crate::concert::Concerts;
+use crate::http::carried;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
 use crate::queue::{Departure, Presented, Queues, Standing};
-use crate::seat::{Hold, HoldTerms, Released, Seats};
+use crate::seat::{Hold, HoldTerms, Holder, Released, Seats};
 use crate::store_error::StoreError;
+use abandoned::OnTheirWay;
 
 /// Holds, and what they need.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub struct Reservations {
     seats: Arc<Seats>,
     ids: Arc<ReservationIds>,
     most_holds: u32,
+    tasks: TaskTracker,
 }
 
 /// A seat that is held.
@@ -68,7 +74,7 @@ pub enum HoldError {
 }
 
 impl Reservations {
-    /// At most `most_holds` a user and schedule.
+    /// At most `most_holds` a user and schedule. What outlives its request runs as a task of `tasks`.
     #[must_use]
     pub fn new(
         postgres: Postgres,
@@ -77,15 +83,16 @@ impl Reservations {
         seats: Arc<Seats>,
         ids: Arc<ReservationIds>,
         most_holds: u32,
+        tasks: TaskTracker,
     ) -> Self {
-        Self { postgres, concerts, queues, seats, ids, most_holds }
+        Self { postgres, concerts, queues, seats, ids, most_holds, tasks }
     }
 
     /// Holds a seat for the user of an active token, for the queue's time; the same seat again, the same reservation.
     ///
     /// Refused in one round trip to Redis, taken in two: the second keeps the token alive to the hold's end, and finds out
     /// whether it is still active. Should it not be, the seat goes back.
-    pub async fn hold(&self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<Held, HoldError> {
+    pub async fn hold(&'static self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<Held, HoldError> {
         self.require_open(pass, schedule)?;
         let user = pass.claim.user;
         let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
@@ -93,23 +100,31 @@ impl Reservations {
         // A failure leaves it unknown whether the id was used, so it is lost then. Nor does "again" say that it was not: a
         // connection that repeats a script after a lost answer is told so of the id that the first run gave.
         let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
+        let mut on_its_way = OnTheirWay::new(self, pass, schedule, vec![id]);
         let outcome = self.seats.hold(schedule, seat, &pass.claim.holder(), id, terms, Some(&keeping)).await?;
         if !matches!(outcome, Some((Hold::Held(held) | Hold::Again(held), _)) if held == id) {
             self.ids.give_back(schedule, id);
         }
         let (held, kept) = match outcome {
             Some((Hold::Held(held) | Hold::Again(held), kept)) => (held, kept),
-            Some((Hold::Taken, _)) => return Err(HoldError::Taken),
-            Some((Hold::Limit, _)) => return Err(HoldError::Limit),
-            Some((Hold::NoSeat, _)) | None => return Err(HoldError::NoSeat),
+            refused => {
+                on_its_way.settled();
+                return Err(match refused {
+                    Some((Hold::Taken, _)) => HoldError::Taken,
+                    Some((Hold::Limit, _)) => HoldError::Limit,
+                    _ => HoldError::NoSeat,
+                });
+            }
         };
         let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, kept).await?;
         if !matches!(standing, Standing::Active { .. }) {
             if held == id {
-                self.seats.release(schedule, user, held).await?;
+                self.seats.release(schedule, user, held, None).await?;
             }
+            on_its_way.settled();
             return Err(HoldError::NotActive(standing));
         }
+        on_its_way.settled();
         Ok(Held { reservation: held, is_new: held == id })
     }
 
@@ -126,26 +141,48 @@ impl Reservations {
         user: UserId,
         reservation: ReservationId,
     ) -> Result<(), StoreError> {
-        let released = self.seats.release(schedule, user, reservation).await?;
-        if released == Released::Paying {
-            tracing::debug!(reservation.id = %reservation, "given up while paying: the payment decides");
-        }
+        let released = self.seats.release(schedule, user, reservation, None).await?;
+        tell_of(released, reservation);
         Ok(())
     }
 
-    /// Ends a token at its owner's wish, and gives up the seats held under it; false if this token is not known.
-    pub async fn leave(&self, presented: &Presented) -> Result<bool, StoreError> {
-        let schedules = match self.queues.leave(&presented.queue, &presented.claim).await? {
-            Departure::Left(schedules) => schedules,
-            Departure::Gone => return Ok(true),
-            Departure::Unknown => return Ok(false),
-        };
-        let user = presented.claim.user;
+    /// Ends a token at its owner's wish, and gives up the seats held under it; false if this token is not known. In a task of
+    /// its own, so that a client that goes away does not leave holds behind that have no token.
+    pub async fn leave(&'static self, presented: Presented) -> Result<bool, StoreError> {
+        let task = self.tasks.spawn(carried(async move { self.leave_whole(&presented).await }));
+        task.await.unwrap_or_else(|error| Err(StoreError::Unexpected { store: "leaving task", source: error.into() }))
+    }
+
+    /// The seats first: should this fail half-way, the token is still there to be left again. Then those that were taken
+    /// meanwhile.
+    async fn leave_whole(&self, presented: &Presented) -> Result<bool, StoreError> {
+        let standing = self.queues.check(&presented.queue, &presented.claim).await?;
+        if matches!(standing, Standing::Active { .. }) {
+            let schedules = self.queues.holding(&presented.queue, presented.claim.user).await?;
+            self.give_up_under(presented, schedules).await?;
+        }
+        match self.queues.leave(&presented.queue, &presented.claim).await? {
+            Departure::Left(schedules) => self.give_up_under(presented, schedules).await.map(|()| true),
+            Departure::Gone => Ok(true),
+            Departure::Unknown => Ok(false),
+        }
+    }
+
+    /// Gives up what is held in these under this token, or was under an earlier one of this queue; a later one's stay.
+    async fn give_up_under(&self, presented: &Presented, schedules: Vec<ScheduleId>) -> Result<(), StoreError> {
+        let Holder { user, token } = presented.claim.holder();
         for schedule in schedules {
             for held in self.seats.held(schedule, user).await? {
-                self.release(schedule, user, held.reservation).await?;
+                let released = self.seats.release(schedule, user, held.reservation, Some(&token)).await?;
+                tell_of(released, held.reservation);
             }
         }
-        Ok(true)
+        Ok(())
+    }
+}
+
+fn tell_of(released: Released, reservation: ReservationId) {
+    if released == Released::Paying {
+        tracing::debug!(reservation.id = %reservation, "given up while paying: the payment decides");
     }
 }

@@ -120,11 +120,11 @@ impl Reservations {
     /// Gives up a hold at its user's wish; once more is no mistake.
     pub async fn give_up(&self, user: UserId, id: ReservationId) -> Result<(), GiveUpError> {
         let schedule = self.ids.schedule_of(id).await?.ok_or(GiveUpError::NoReservation)?;
-        match self.seats.release(schedule, user, id).await? {
+        match self.seats.release(schedule, user, id, None).await? {
             Released::Released | Released::GivenUp => Ok(()),
             Released::Paying => Err(GiveUpError::Paying),
             Released::Sold => Err(GiveUpError::Paid),
-            Released::Lapsed => Err(GiveUpError::Lapsed),
+            Released::Lapsed | Released::LaterToken => Err(GiveUpError::Lapsed),
             // A map that was built anew does not know of a sale whose it is.
             Released::Unknown => match store::bought(&self.postgres, user, Some(id)).await?.pop() {
                 Some(Bought { cancelled: false, .. }) => Err(GiveUpError::Paid),

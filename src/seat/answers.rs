@@ -112,6 +112,8 @@ pub enum Released {
     Paying,
     /// It is paid.
     Sold,
+    /// It is held under a later token than the one that was named, or one of another queue.
+    LaterToken,
     /// Not this user's, or not known.
     Unknown,
 }

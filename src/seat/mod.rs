@@ -248,16 +248,17 @@ impl Seats {
         self.on_map(&board, || store::find(&self.redis, &board.keys, user, reservation)).await
     }
 
-    /// Gives up a hold at its owner's wish.
+    /// Gives up a hold at its owner's wish; for a token, if one is named, unless it is held under a later one.
     pub async fn release(
         &self,
         schedule: ScheduleId,
         user: UserId,
         reservation: ReservationId,
+        token: Option<&str>,
     ) -> Result<Released, StoreError> {
         let board = self.board(schedule);
         let _changes = board.changing();
-        self.on_map(&board, || store::release(&self.redis, &board.keys, user, reservation)).await
+        self.on_map(&board, || store::release(&self.redis, &board.keys, user, reservation, token)).await
     }
 
     /// The reservations that a user holds, or is paying for, in a schedule.

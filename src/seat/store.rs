@@ -127,9 +127,10 @@ pub(super) async fn hold(
     terms: HoldTerms,
     then: Option<&Then>,
 ) -> Result<Option<(Hold, Followed)>, StoreError> {
-    let shared = vec![millis(terms.ttl).into(), terms.most.into(), SWEEP_LIMIT.into()];
+    let shared = vec![terms.most.into(), SWEEP_LIMIT.into()];
     let Holder { user, token } = holder;
-    let own = vec![user.get().into(), reservation.get().into(), position.into(), token.clone().into()];
+    let ttl = millis(terms.ttl).into();
+    let own = vec![user.get().into(), reservation.get().into(), position.into(), token.clone().into(), ttl];
     let is_had = |reply: &Reply| reply.peek(0).is_some_and(|word: String| word == "HELD" || word == "AGAIN");
     let (mut reply, followed) = calls.hold.call_then(Args { shared, own }, then, is_had).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
@@ -213,8 +214,10 @@ pub(super) async fn release(
     keys: &ScheduleKeys,
     user: UserId,
     reservation: ReservationId,
+    token: Option<&str>,
 ) -> Result<Option<Released>, StoreError> {
-    let mut reply = redis.run(RELEASE.on(keys).arg(user.get()).arg(reservation.get())).await?;
+    let call = RELEASE.on(keys).arg(user.get()).arg(reservation.get()).arg(token.unwrap_or_default());
+    let mut reply = redis.run(call).await?;
     let Some(word) = word(&mut reply)? else { return Ok(None) };
     match word.as_str() {
         "RELEASED" => Ok(Some(Released::Released)),
@@ -222,6 +225,7 @@ pub(super) async fn release(
         "LAPSED" => Ok(Some(Released::Lapsed)),
         "PAYING" => Ok(Some(Released::Paying)),
         "SOLD" => Ok(Some(Released::Sold)),
+        "LATER_TOKEN" => Ok(Some(Released::LaterToken)),
         "UNKNOWN" => Ok(Some(Released::Unknown)),
         word => Err(reply.unexpected(word)),
     }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::poll;
+use onsale::seat::{HoldTerms, Holder};
 use serde_json::{Value, json};
 
 use super::{PRICE, assert_fields};
-use crate::support::{LARGEST_BODY, SLACK, TestApp, block_on, eventually};
+use crate::support::{LARGEST_BODY, SLACK, TestApp, block_on, eventually, schedule, user};
 
 const HOLD: &str = "/api/v1/reservations/concert";
 
@@ -193,5 +195,101 @@ fn an_id_never_repeats() {
         }
         assert_eq!(app.balance(1).await, 0);
         assert_eq!(app.hold(&app.enter_active(1).await, 1, 1).await.body["error"], Value::Null);
+    });
+}
+
+async fn holds(app: &TestApp, holder: i64) -> usize {
+    let mut all = 0;
+    for evening in [1, 2] {
+        all += app.app.seats.held(schedule(evening), user(holder)).await.unwrap().len();
+    }
+    all
+}
+
+#[test]
+fn who_hangs_up_while_leaving_keeps_no_hold_without_a_token() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let mut hung_up = 0;
+        for visitor in 1..=16 {
+            let token = app.enter(visitor).await;
+            for evening in [1, 2] {
+                let seats = app.free_seats(&token, evening).await;
+                app.hold_many(&token, evening, &seats[..3]).await.held_many();
+            }
+            assert_eq!(holds(&app, visitor).await, 6);
+            // At another moment each time.
+            let patience = Duration::from_micros(400 * visitor.cast_unsigned());
+            hung_up += u32::from(tokio::time::timeout(patience, app.leave(&token)).await.is_err());
+            let nothing_is_left =
+                async || app.rank(&token).await.data()["status"] == "ACTIVE" || holds(&app, visitor).await == 0;
+            eventually("the token or nothing", SLACK, nothing_is_left).await;
+            app.leave(&token).await.data();
+            assert_eq!(holds(&app, visitor).await, 0);
+        }
+        assert!(hung_up > 0, "all were patient");
+        app.audit().await;
+    });
+}
+
+#[test]
+fn a_hold_whose_request_was_given_up_does_not_outlive_its_token() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let other = app.second().await;
+        let token = app.enter(1).await;
+        app.hold(&token, 1, 1).await.reservation();
+        other.leave(&token).await.data();
+        let state = async || {
+            let map = app.app.seats.audit(schedule(1), Duration::from_hours(1)).await.unwrap();
+            map.unwrap().states[1]
+        };
+        // This instance has not heard of it: it takes the seat, and would find out when it keeps the token.
+        let mut request = Box::pin(app.hold(&token, 1, 2));
+        for _ in 0..100 {
+            assert!(poll!(&mut request).is_pending(), "it should not have been waited for");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            if state().await == b'H' {
+                break;
+            }
+        }
+        assert_eq!(state().await, b'H');
+        drop(request);
+        eventually("the seat is free again", Duration::from_secs(1) + SLACK, async || state().await == b'F').await;
+
+        // With an active one, it is kept.
+        let token = app.enter(2).await;
+        let mut request = Box::pin(app.hold(&token, 1, 2));
+        for _ in 0..100 {
+            if poll!(&mut request).is_ready() || state().await == b'H' {
+                break;
+            }
+        }
+        drop(request);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(state().await, b'H');
+        app.leave(&token).await.data();
+        assert_eq!(state().await, b'F', "and given up with its token");
+    });
+}
+
+#[test]
+fn leaving_does_not_give_up_what_a_later_token_holds() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let token = app.enter(1).await;
+        app.hold(&token, 1, 1).await.reservation();
+        let place = app.claim(&token).place;
+        let terms = HoldTerms { ttl: Duration::from_mins(1), most: 4 };
+        let mut ids = app.unused_reservations(1).await;
+        for (seat, place) in [(2_i64, place + 1), (3, place - 1)] {
+            let holder = Holder { user: user(1), token: format!("1-{place}") };
+            let id = ids.next().unwrap();
+            app.app.seats.hold(schedule(1), seat.try_into().unwrap(), &holder, id, terms, None).await.unwrap();
+        }
+        assert_eq!(holds(&app, 1).await, 3);
+        app.leave(&token).await.data();
+        let map = app.app.seats.audit(schedule(1), Duration::from_hours(1)).await.unwrap().unwrap();
+        assert_eq!(map.states[..3], *b"FHF");
     });
 }

@@ -135,11 +135,15 @@ fn release_frees_one_s_own_hold_at_once() {
         seats.hold(1, 12, 2).await;
         assert_eq!(seats.release(2, 10).await, ["UNKNOWN"], "another's");
         assert_eq!(seats.release(1, 99).await, ["UNKNOWN"]);
+        assert_eq!(seats.release_under("1-0", 1, 10).await, ["LATER_TOKEN"]);
+        assert_eq!(seats.release_under("2-1", 1, 10).await, ["LATER_TOKEN"], "or one of another queue");
         assert_eq!(seats.states().await, "HHH");
         assert_eq!(seats.release(1, 10).await, ["RELEASED"]);
         seats.assert_ended(1, 10, "G").await;
         assert_eq!((seats.states().await, seats.one("HGET by_user 1").await), ("FHH".into(), "101 12".into()));
         assert_eq!(seats.release(1, 10).await, ["GIVEN_UP"]);
+        assert_eq!(seats.release_under("1-10", 1, 12).await, ["RELEASED"], "what an earlier one took goes too");
+        seats.hold(1, 12, 2).await;
         seats.begin(1, 101).await;
         assert_eq!(seats.release(1, 101).await, ["PAYING"]);
         seats.finish(1, 101, 1, "PAID").await;

@@ -71,8 +71,9 @@ impl SeatBench {
     }
 
     pub async fn hold(&self, user: u64, reservation: u64, position: u64) -> Vec<String> {
-        let numbers = [self.hold_ttl, self.most, self.limit, user, reservation, position];
-        let args: Vec<_> = numbers.iter().map(u64::to_string).chain([token(user)]).collect();
+        let numbers = [self.most, self.limit, user, reservation, position];
+        let last = [token(user), self.hold_ttl.to_string()];
+        let args: Vec<_> = numbers.iter().map(u64::to_string).chain(last).collect();
         self.run("hold", &args.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 
@@ -95,7 +96,12 @@ impl SeatBench {
     }
 
     pub async fn release(&self, user: u64, reservation: u64) -> Vec<String> {
-        self.run("release", &[&user.to_string(), &reservation.to_string()]).await
+        self.release_under("", user, reservation).await
+    }
+
+    /// For the token of this name.
+    pub async fn release_under(&self, token: &str, user: u64, reservation: u64) -> Vec<String> {
+        self.run("release", &[&user.to_string(), &reservation.to_string(), token]).await
     }
 
     /// The word and the reservations, without what they are and the times left.

@@ -127,9 +127,9 @@ fn holds_and_payments() {
                 let batch = match chance.random_range(0..3) {
                     0 => {
                         let limit = if chance.random() { "0" } else { "100" };
-                        let mut batch = Batch::random(&mut chance, "hold", &["60000", "2", limit], |chance| {
+                        let mut batch = Batch::random(&mut chance, "hold", &["2", limit], |chance| {
                             format!(
-                                "{},ID,{},1-{}",
+                                "{},ID,{},1-{},60000",
                                 chance.random_range(1..=4),
                                 chance.random_range(0..8),
                                 chance.random_range(1..=2)
