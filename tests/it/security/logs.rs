@@ -236,8 +236,14 @@ fn a_secret_that_is_wrong_is_not_repeated() {
         let in_database = database.replacen(&password(&database), canary, 1);
         let in_redis = redis.replacen("redis://", &format!("redis://nobody:{canary}@"), 1);
         let bad_redis = format!("redis://me:{canary}@[::1/x y");
-        let good =
-            [("DATABASE_URL", &*database), ("REDIS_URL", &*redis), ("ONSALE_TOKEN_KEY", KEY), ("ONSALE_LOG", "trace")];
+        let good = [
+            ("DATABASE_URL", &*database),
+            ("REDIS_URL", &*redis),
+            ("ONSALE_TOKEN_KEY", KEY),
+            ("ONSALE_LOG", "trace"),
+            ("ONSALE_LISTEN", "127.0.0.1:0"),
+            ("ONSALE_METRICS_LISTEN", "127.0.0.1:0"),
+        ];
         for (name, value) in [
             ("ONSALE_TOKEN_KEY", wrong),
             ("ONSALE_OLD_TOKEN_KEYS", wrong),
