@@ -169,7 +169,7 @@ impl Payments {
         }
         let of = |is_known: bool| none_left.iter().filter(move |(_, none)| **none == is_known).map(|(id, _)| *id);
         let holdings = Holdings { none_in: of(true).collect(), ..Holdings::default() };
-        self.end_token(presented, holdings, of(false).collect()).await;
+        self.end_token(presented, holdings, of(false).collect(), None).await;
     }
 }
 

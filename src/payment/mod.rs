@@ -30,7 +30,7 @@ use crate::ids::{PaymentId, ReservationId, ScheduleId};
 use crate::money::Won;
 use crate::postgres::Postgres;
 use crate::queue::{Completion, Holdings, Presented, Queues, Standing};
-use crate::redis::{Followed, Then};
+use crate::redis::Followed;
 use crate::reservation::ReservationIds;
 use crate::seat::{Attempt, Begun, Finished, Holder, Outcome, Seats};
 use crate::store_error::StoreError;
@@ -219,7 +219,7 @@ impl Payments {
     /// nothing to do with that sale.
     async fn end_token_again(&self, presented: &Presented, schedule: ScheduleId) {
         let holdings = Holdings { only_if_held_in: Some(schedule), ..Holdings::default() };
-        self.end_token(presented, holdings, vec![schedule]).await;
+        self.end_token(presented, holdings, vec![schedule], None).await;
     }
 
     /// For a token that may not pay any more: what it has paid, or what is still to be seen.
@@ -346,39 +346,27 @@ impl Payments {
             tracing::warn!(reservation.id = %attempt.reservation, %error, "the seat map lags behind a payment");
         }
         let paid = answer?;
-        if let Ok((Finished::Sold { left: 0 }, followed)) = finished {
-            self.end_token_at_once(presented, holdings, &completing, followed).await;
-        } else {
-            self.end_token(presented, Holdings::default(), vec![schedule]).await;
+        match finished {
+            Ok((Finished::Sold { left: 0 }, followed)) => {
+                self.end_token(presented, holdings, Vec::new(), followed).await;
+            }
+            _ => self.end_token(presented, Holdings::default(), vec![schedule], None).await,
         }
         Ok(paid)
     }
 
-    /// Likewise, where the first question has been asked already.
-    async fn end_token_at_once(
+    /// Ends the token; while its user holds other seats under it, with the last of them. A token that a fault keeps from its
+    /// end here ends with its time. `followed`: where the first question has been asked already.
+    async fn end_token(
         &self,
         presented: &Presented,
         holdings: Holdings,
-        completing: &Then,
+        schedules: Vec<ScheduleId>,
         followed: Followed,
     ) {
-        match self.queues.complete(&presented.queue, &presented.claim, completing, followed).await {
-            Ok(Completion::Holding(others)) => self.end_token(presented, holdings, others).await,
-            Ok(Completion::Completed | Completion::Kept | Completion::Gone) => {}
-            Err(error) => Self::token_lives_on(presented, &error),
+        if let Err(error) = self.try_end_token(presented, holdings, schedules, followed).await {
+            tracing::warn!(user.id = %presented.claim.user, %error, "a token that has paid lives on to its time's end");
         }
-    }
-
-    /// Ends the token; while its user holds other seats under it, with the last of them. A token that a fault keeps from its
-    /// end here ends with its time.
-    async fn end_token(&self, presented: &Presented, holdings: Holdings, schedules: Vec<ScheduleId>) {
-        if let Err(error) = self.try_end_token(presented, holdings, schedules).await {
-            Self::token_lives_on(presented, &error);
-        }
-    }
-
-    fn token_lives_on(presented: &Presented, error: &StoreError) {
-        tracing::warn!(user.id = %presented.claim.user, %error, "a token that has paid lives on to its time's end");
     }
 
     /// Looks into `schedules`, then into those of which the queue tells that there may be seats too.
@@ -387,6 +375,7 @@ impl Payments {
         presented: &Presented,
         mut holdings: Holdings,
         mut schedules: Vec<ScheduleId>,
+        mut followed: Followed,
     ) -> Result<(), StoreError> {
         loop {
             for schedule in schedules {
@@ -400,7 +389,7 @@ impl Payments {
                 }
             }
             let completing = self.queues.completing(&presented.queue, &presented.claim, &holdings);
-            match self.queues.complete(&presented.queue, &presented.claim, &completing, None).await? {
+            match self.queues.complete(&presented.queue, &presented.claim, &completing, followed.take()).await? {
                 Completion::Holding(others) => {
                     schedules = others;
                     holdings.only_if_held_in = None;

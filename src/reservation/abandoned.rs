@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::Reservations;
+use super::{HoldError, Reservations};
 use crate::ids::{ReservationId, ScheduleId};
 use crate::queue::{Presented, Standing};
 use crate::seat::HoldStatus;
 use crate::store_error::StoreError;
 
-/// What is under way has come by then.
-const UNDER_WAY: Duration = Duration::from_secs(1);
+/// When it is looked: what was sent has come by then, as a rule.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 /// Holds that may come to be, until they are settled.
 pub(super) struct OnTheirWay {
@@ -29,9 +29,15 @@ impl OnTheirWay {
         Self { reservations, unsettled: Some((pass.clone(), schedule, ids)) }
     }
 
-    /// Nothing is held, or the token's standing is known and was acted upon.
+    /// The token's standing is known and was acted upon.
     pub(super) fn settled(&mut self) {
         self.unsettled = None;
+    }
+
+    /// Nothing is held.
+    pub(super) fn refused(&mut self, why: HoldError) -> HoldError {
+        self.settled();
+        why
     }
 }
 
@@ -41,7 +47,7 @@ impl Drop for OnTheirWay {
         let reservations = self.reservations;
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let settle = async move {
-            tokio::time::sleep(UNDER_WAY).await;
+            tokio::time::sleep(LOOK_AFTER).await;
             if let Err(error) = reservations.keep_or_give_back(&pass, schedule, ids).await {
                 tracing::warn!(user.id = %pass.claim.user, %error, "a hold whose request was given up may outlive its token");
             }

@@ -41,21 +41,15 @@ impl Reservations {
         }
         let (held, expires_ms) = match outcome {
             HoldMany::Held { seats, expires_ms } => (seats, expires_ms),
-            refused => {
-                on_their_way.settled();
-                return Err(match refused {
-                    HoldMany::Taken => HoldError::Taken,
-                    HoldMany::Limit => HoldError::Limit,
-                    _ => HoldError::NoSeat,
-                });
-            }
+            HoldMany::Taken => return Err(on_their_way.refused(HoldError::Taken)),
+            HoldMany::Limit => return Err(on_their_way.refused(HoldError::Limit)),
+            HoldMany::NoSeat => return Err(on_their_way.refused(HoldError::NoSeat)),
         };
         let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
         let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, None).await?;
         if !matches!(standing, Standing::Active { .. }) {
             self.release_all(schedule, user, &new).await?;
-            on_their_way.settled();
-            return Err(HoldError::NotActive(standing));
+            return Err(on_their_way.refused(HoldError::NotActive(standing)));
         }
         on_their_way.settled();
         let plan = self.seats.plan(schedule).await?;

@@ -97,32 +97,26 @@ impl Reservations {
         let user = pass.claim.user;
         let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
         let id = self.ids.take(schedule).await?;
-        // A failure leaves it unknown whether the id was used, so it is lost then. Nor does "again" say that it was not: a
-        // connection that repeats a script after a lost answer is told so of the id that the first run gave.
         let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
         let mut on_its_way = OnTheirWay::new(self, pass, schedule, vec![id]);
+        // A failure leaves it unknown whether the id was used, so it is lost then. Nor does "again" say that it was not: a
+        // connection that repeats a script after a lost answer is told so of the id that the first run gave.
         let outcome = self.seats.hold(schedule, seat, &pass.claim.holder(), id, terms, Some(&keeping)).await?;
         if !matches!(outcome, Some((Hold::Held(held) | Hold::Again(held), _)) if held == id) {
             self.ids.give_back(schedule, id);
         }
         let (held, kept) = match outcome {
             Some((Hold::Held(held) | Hold::Again(held), kept)) => (held, kept),
-            refused => {
-                on_its_way.settled();
-                return Err(match refused {
-                    Some((Hold::Taken, _)) => HoldError::Taken,
-                    Some((Hold::Limit, _)) => HoldError::Limit,
-                    _ => HoldError::NoSeat,
-                });
-            }
+            Some((Hold::Taken, _)) => return Err(on_its_way.refused(HoldError::Taken)),
+            Some((Hold::Limit, _)) => return Err(on_its_way.refused(HoldError::Limit)),
+            Some((Hold::NoSeat, _)) | None => return Err(on_its_way.refused(HoldError::NoSeat)),
         };
         let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, kept).await?;
         if !matches!(standing, Standing::Active { .. }) {
             if held == id {
                 self.seats.release(schedule, user, held, None).await?;
             }
-            on_its_way.settled();
-            return Err(HoldError::NotActive(standing));
+            return Err(on_its_way.refused(HoldError::NotActive(standing)));
         }
         on_its_way.settled();
         Ok(Held { reservation: held, is_new: held == id })

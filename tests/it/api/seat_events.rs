@@ -117,9 +117,7 @@ fn whoever_has_seen_the_latest_is_told_only_what_comes_then() {
         }
         let knows = format!("Last-Event-ID: {}\r\n", held.id);
         for (socket, seat) in sockets.iter().zip(2..) {
-            // The other instance tells what it has seen up to 150 ms ago.
-            let has_seen = async || !second.free_seats(&token, 1).await.contains(&(seat - 1));
-            eventually("the other instance has seen it", SLACK, has_seen).await;
+            assert!(!second.free_by_now(&token, 1).await.contains(&(seat - 1)));
             let mut again = socket.watch_seats(&token, 1, if seat == 2 { &knows } else { "" }).await;
             if seat == 2 {
                 again.next_within(Duration::from_millis(700)).await.unwrap_err();

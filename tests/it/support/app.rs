@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::described::as_described;
-use super::{SLACK, eventually, servers};
+use super::{eventually, servers};
 
 /// A running instance. Its jobs run unless it was started without them.
 pub struct TestApp {
@@ -282,13 +282,13 @@ impl TestApp {
         self.call("POST", &path, &[("userId", &user.to_string())], Value::Null).await
     }
 
-    /// The ids of the seats that are free now.
-    /// That so many seats are free: soon, since an instance tells what it has seen up to 150 ms ago.
-    pub async fn has_free(&self, token: &str, schedule: i64, count: usize) {
-        let has = async || self.free_seats(token, schedule).await.len() == count;
-        eventually("as many seats are free", SLACK, has).await;
+    /// The ids of the seats that are free, once all that this instance had seen before is too old to be told.
+    pub async fn free_by_now(&self, token: &str, schedule: i64) -> Vec<i64> {
+        tokio::time::sleep(Duration::from_millis(160)).await;
+        self.free_seats(token, schedule).await
     }
 
+    /// The ids of the seats that are free now, as far as this instance has seen.
     pub async fn free_seats(&self, token: &str, schedule: i64) -> Vec<i64> {
         let answer = self.get(&format!("/api/v1/concerts/schedules/{schedule}/seats"), token).await;
         answer.data()["seats"].as_array().unwrap().iter().map(|seat| seat["concertSeatId"].as_i64().unwrap()).collect()
