@@ -137,7 +137,7 @@ fn a_redis_that_went_back_gives_no_place_twice_and_no_sold_seat() {
         app.charge(1, PRICE).await.data();
         let early = app.enter_active(1).await;
         let kept = app.hold(&early, 1, 2).await.reservation();
-        let former = servers.redis_wrote();
+        let former = servers.redis_wrote().await;
 
         let late = app.enter(2).await;
         let reservation = app.hold(&early, 1, 1).await.reservation();
@@ -171,7 +171,7 @@ fn a_token_that_paid_is_used_up_in_a_redis_that_went_back() {
         let reservation = app.hold(&used, 1, 1).await.reservation();
         let paid = app.hold(&kept, 1, 2).await.reservation();
         let held = app.hold(&kept, 1, 3).await.reservation();
-        let former = servers.redis_wrote();
+        let former = servers.redis_wrote().await;
         app.pay(&used, reservation).await.payment();
         app.pay(&kept, paid).await.payment();
         assert_eq!(status(&app, &used).await, "COMPLETED");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::{Connection, PgConnection};
 
@@ -111,9 +111,13 @@ async fn saboteur(app: Arc<TestApp>, stop: Arc<AtomicBool>, ended: Arc<AtomicI64
     }
 }
 
+/// How long it may take: a payment that was cut off is looked into after eight seconds, and may be cut off again then.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// Asks again, as clients are told to, until it is answered for good.
 async fn in_the_end<Asked: Future<Output = Answer>>(ask: impl Fn() -> Asked) -> Answer {
-    for _ in 0..500 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let answer = ask().await;
         if answer.status != 503 && !is_passing(&answer) {
             return answer;

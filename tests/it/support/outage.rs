@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use onsale::dev::{Durability, Home, Install, Programs, Servers};
 
 use super::servers::ONSALE;
-use super::{SLACK, TestApp, serve_settings};
+use super::{SLACK, TestApp, eventually, serve_settings};
 
 /// A Redis and a PostgreSQL, migrated and with the demo programme.
 pub struct OwnServers {
@@ -81,8 +81,13 @@ impl OwnServers {
         self.servers.redis.restart().await.unwrap();
     }
 
-    /// How long the file is to which Redis writes all that it does before it answers.
-    pub fn redis_wrote(&self) -> u64 {
+    /// How long the file is to which Redis writes all that it does, as a rule before it answers; a busy disk may make it late.
+    pub async fn redis_wrote(&self) -> u64 {
+        let has_written = async || {
+            let redis::Value::BulkString(info) = self.redis(&["INFO", "persistence"]).await else { unreachable!() };
+            String::from_utf8(info).unwrap().contains("aof_buffer_length:0\r\n")
+        };
+        eventually("Redis has written", SLACK, has_written).await;
         self.append_only_file().metadata().unwrap().len()
     }
 
