@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis::Script;
 use redis::aio::MultiplexedConnection;
@@ -21,6 +21,9 @@ const CONNECTIONS: usize = 50;
 
 const QUEUE_KEYS: [&str; 8] = ["waiting", "active", "tokens", "ended", "holding", "state", "crowd", "early"];
 const SEAT_KEYS: [&str; 8] = ["seats", "map", "holds", "lapses", "by_seat", "by_user", "paying", "past"];
+
+/// Those who hold, each with a token; each takes at most three seats.
+const HOLDERS: usize = 20_000;
 
 /// Which of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +52,7 @@ impl Scripted {
     fn source(self) -> Outcome<String> {
         match self {
             Self::Enter => joined(&["queue/token.lua", "queue/admit.lua", "each.lua", "queue/enter.lua"]),
-            Self::Hold => joined(&["seat/map.lua", "each.lua", "seat/hold.lua"]),
+            Self::Hold => joined(&["seat/map.lua", "queue/token.lua", "each.lua", "seat/hold.lua"]),
         }
     }
 
@@ -58,27 +61,32 @@ impl Scripted {
         let (shared, own) = match self {
             Self::Enter => ("1 1000000 3600000 3600000 64 0 -1 0 0 0 100000000".to_owned(), format!("{}", call + 1)),
             Self::Hold => {
-                let user = call % 20_000 + 1;
+                let user = call % HOLDERS + 1;
                 let (reservation, position) = (call + 1, call % ARENA_SEATS);
-                ("4 256".to_owned(), format!("{user} {reservation} {position} 1-{user} 3600000"))
+                ("4 256 3600000 1".to_owned(), format!("{user} {user} 1-{user} {reservation} {position} 3600000"))
             }
         };
         format!("{shared} {own}")
     }
 
-    fn keys(self, number: usize) -> [String; 8] {
+    /// A queue's keys; before them, for holds, a schedule's.
+    fn keys(self, number: usize) -> Vec<String> {
+        let queue = QUEUE_KEYS.map(|key| format!("floor:{{queue:{number}}}:{key}"));
+        let seats = SEAT_KEYS.map(|key| format!("floor:{{queue:{number}}}:schedule:1:{key}"));
         match self {
-            Self::Enter => QUEUE_KEYS.map(|key| format!("floor:{{queue:{number}}}:{key}")),
-            Self::Hold => SEAT_KEYS.map(|key| format!("floor:{{schedule:{number}}}:{key}")),
+            Self::Enter => queue.to_vec(),
+            Self::Hold => [seats, queue].concat(),
         }
     }
 
     /// Opens what it works on, as new.
-    async fn open(self, connection: &mut MultiplexedConnection, keys: &[String; 8]) -> Outcome {
+    async fn open(self, connection: &mut MultiplexedConnection, keys: &[String]) -> Outcome {
         let run = async |names: &[&str], arguments: &[&str], connection: &mut MultiplexedConnection| {
             let script = Script::new(&joined(names)?);
             let mut call = script.prepare_invoke();
-            for key in keys {
+            let is_queue = names[0] == "queue/token.lua";
+            let (seats, queue) = keys.split_at(keys.len() - QUEUE_KEYS.len());
+            for key in if is_queue { queue } else { seats } {
                 call.key(key);
             }
             for argument in arguments {
@@ -86,13 +94,20 @@ impl Scripted {
             }
             Outcome::Ok(call.arg("floor").invoke_async::<redis::Value>(connection).await?)
         };
-        match self {
-            Self::Enter => _ = run(&["queue/token.lua", "queue/open.lua"], &["0", "1", "0"], connection).await?,
-            Self::Hold => {
-                let seats = "F".repeat(ARENA_SEATS);
-                run(&["seat/map.lua", "seat/load.lua"], &["nonce", &seats], connection).await?;
-                run(&["seat/map.lua", "seat/open.lua"], &["nonce", "0"], connection).await?;
+        run(&["queue/token.lua", "queue/open.lua"], &["0", "1", "0"], connection).await?;
+        if self == Self::Hold {
+            let seats = "F".repeat(ARENA_SEATS);
+            run(&["seat/map.lua", "seat/load.lua"], &["nonce", &seats], connection).await?;
+            run(&["seat/map.lua", "seat/open.lua"], &["nonce", "0"], connection).await?;
+            let queue = &keys[keys.len() - QUEUE_KEYS.len()..];
+            // Let in for a minute, which every hold prolongs.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+            let mut let_in = redis::pipe();
+            for user in 1..=HOLDERS {
+                let_in.hset(&queue[2], user, format!("A:{user}:{now}:{now}")).ignore();
+                let_in.zadd(&queue[1], user, (now + 60_000).to_string()).ignore();
             }
+            let_in.exec_async(connection).await?;
         }
         Ok(())
     }
@@ -131,7 +146,7 @@ impl Scripted {
     }
 
     /// Every call must have done what it is for; then all goes.
-    async fn check(self, connection: &mut MultiplexedConnection, keys: &[String; 8], calls: usize) -> Outcome {
+    async fn check(self, connection: &mut MultiplexedConnection, keys: &[String], calls: usize) -> Outcome {
         // The third of both: a record for each.
         let done: usize = redis::cmd("HLEN").arg(&keys[2]).query_async(connection).await?;
         redis::cmd("UNLINK").arg(keys).query_async::<()>(connection).await?;

@@ -4,7 +4,8 @@
 -- queue that was opened in another one (a restart, a replica that took over) may lack what was given last, so it is
 -- opened anew before it answers.
 --
--- KEYS of every queue script, all under one hash tag:
+-- KEYS of every queue script, all under one hash tag; of a script that takes a schedule's keys too (see seat/map.lua), they
+-- come after those:
 --   1 waiting  ZSET  user -> order            who waits. The order is the token's place, but for those drawn
 --   2 active   ZSET  user -> expiry, ms       who may try
 --   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user
@@ -22,7 +23,7 @@
 -- An order at or below `before`, given back from a former Redis, has no bit.
 -- STATUS: W waiting, A active, C completed (it paid), E ended otherwise.
 
-local waiting, active, tokens, ended, holding, state, crowd, early = unpack(KEYS)
+local waiting, active, tokens, ended, holding, state, crowd, early = unpack(KEYS, #KEYS - 7)
 local incarnation = ARGV[#ARGV]
 local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before')
 local opened, before = tonumber(opening[2] or 0), tonumber(opening[3] or 0)
@@ -58,6 +59,17 @@ end
 -- Whether a list of schedules, as "1 5", has this one.
 local function lists(list, schedule)
   return string.find(' ' .. list .. ' ', ' ' .. schedule .. ' ', 1, true)
+end
+
+-- Keeps an active token alive at least until then, for a seat that its user has just taken in a schedule. Returns when it ends.
+local function keep_token(user, expires, schedule, at_least)
+  expires = math.max(expires, at_least)
+  redis.call('ZADD', active, string.format('%d', expires), user)
+  if redis.call('HSETNX', holding, user, schedule) == 0 then
+    local schedules = redis.call('HGET', holding, user)
+    if not lists(schedules, schedule) then redis.call('HSET', holding, user, schedules .. ' ' .. schedule) end
+  end
+  return expires
 end
 
 -- Says in the crowd whether who has this order waits.

@@ -1,25 +1,38 @@
 -- seat.finish_payment: tells the map how a payment ended. Postgres has decided; this script only follows. Takes many calls
 -- at once (see each.lua).
--- KEYS: the schedule's (see map.lua)
--- ARGV: of each call: user, reservation, position, attempt, and PAID | REFUSED (the hold is what it was)
+-- KEYS: the schedule's (see map.lua), then its queue's (see queue/token.lua)
+-- ARGV: 1 the schedule; of each call: user, reservation, position, attempt, PAID | REFUSED (the hold is what it was)
 --       | ABORTED (it is never sold any more: refunded since) | SOLD_TO_ANOTHER (nor can anybody pay for its seat). Unless PAID, only the
---       attempt that is under way is ended: an older one that comes late changes nothing
+--       attempt that is under way is ended: an older one that comes late changes nothing; and the place of the token that has
+--       paid, which ends with this seat if its user holds no other (empty: no token)
 -- Returns: {MISSING}, there is no map, and what is loaded later will be right
---        | {SOLD, how many seats the user still holds} | {HELD} | {FREED} | {YIELDED}, the seat is marked as sold
+--        | {SOLD, 1 if there is nothing left to be done about the token, or 0} | {HELD} | {FREED} | {YIELDED}, the seat is marked as sold
 --        | {GONE}, there was nothing to end, or it is not sold any more
 
 if redis.call('EXISTS', seats) == 0 then return { 'MISSING' } end
-local now = clock_ms()
+local schedule, now = ARGV[1], clock_ms()
+
+-- Ends the token, if its user holds nothing more here and has held nothing elsewhere. Whether nothing is left to be done about it.
+local function use_up(user, place, left)
+  if place == '' then return 1 end
+  if left > 0 or not is_open() then return 0 end
+  local token = read_token(user)
+  if not token or token.place ~= place or token.status ~= 'A' then return 1 end
+  local schedules = redis.call('HGET', holding, user)
+  if schedules and schedules ~= schedule then return 0 end
+  end_token(user, token, 'C', now)
+  return 1
+end
 
 -- Sold is sold: a map that was built anew may know nothing of this hold, or have given the seat to another.
-local function sell(user, reservation, position, attempt, hold)
+local function sell(user, reservation, position, attempt, hold, place)
   if hold and hold.status == 'R' then return { 'GONE' } end
   local holder = redis.call('HGET', by_seat, position)
   if holder == reservation and hold and hold.status == 'P' then
     redis.call('ZREM', paying, reservation)
     write_hold(reservation, hold, 'S')
     set_seat(position, 'S')
-    return { 'SOLD', strike(user, reservation) }
+    return { 'SOLD', use_up(user, place, strike(user, reservation)) }
   end
   local other = holder and holder ~= reservation and read_hold(holder)
   if other then end_hold(holder, other, 'G', 'S', now) end
@@ -27,12 +40,12 @@ local function sell(user, reservation, position, attempt, hold)
   end_hold(reservation, hold, 'S', 'S', now)
   redis.call('HSET', by_seat, position, reservation)
   set_seat(position, 'S')
-  return { 'SOLD', count(list_of(user)) }
+  return { 'SOLD', use_up(user, place, count(list_of(user))) }
 end
 
-return each(0, 5, function(user, reservation, position, attempt, outcome)
+return each(1, 6, function(user, reservation, position, attempt, outcome, place)
   local hold = read_hold(reservation)
-  if outcome == 'PAID' then return sell(user, reservation, position, tonumber(attempt), hold) end
+  if outcome == 'PAID' then return sell(user, reservation, position, tonumber(attempt), hold, place) end
   if not hold or hold.status ~= 'P' or hold.attempt ~= tonumber(attempt) then return { 'GONE' } end
   if outcome == 'REFUSED' and hold.deadline > now then
     write_hold(reservation, hold, 'H')

@@ -1,16 +1,23 @@
--- seat.hold: takes a seat for a while, or leaves everything as it is. Takes many calls at once (see each.lua).
--- KEYS: the schedule's (see map.lua)
--- ARGV: 1 most holds a user  2 limit; of each call: user, reservation id (never used before), position, the name of the
---       user's token, hold ttl in ms
--- Returns: {MISSING}, load the map first | {NO_SEAT} | {TAKEN} | {LIMIT}
---        | {HELD|AGAIN, reservation id, ms left}; AGAIN: the user had it already, the id given is unused
+-- seat.hold: takes a seat for a while, if the token may try, and keeps the token alive to the hold's end; or leaves everything
+-- as it is. Takes many calls at once (see each.lua).
+-- KEYS: the schedule's (see map.lua), then its queue's (see queue/token.lua)
+-- ARGV: 1 most holds a user  2 limit  3 waiting ttl, ms  4 the schedule; of each call: user, place of its token, the token's name,
+--       reservation id (never used before), position, hold ttl in ms
+-- Returns: {MISSING}, load the map first | {UNOPENED}, open the queue first
+--        | {WAITING} | {EXPIRED} | {COMPLETED} | {LOST, ms since Redis lost it at the latest} | {UNKNOWN}: the token may not try
+--        | {NO_SEAT} | {TAKEN} | {LIMIT}
+--        | {HELD|AGAIN, reservation id, ms left of the token}; AGAIN: the user had it already, the id given is unused
 
 if not is_loaded() then return { 'MISSING' } end
-local most, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+if not is_open() then return { 'UNOPENED' } end
+local most, limit, waiting_ttl, schedule = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local now = clock_ms()
 free_lapsed(now, limit)
 
-return each(2, 5, function(user, reservation, position, token, ttl)
+return each(4, 6, function(user, place, token, reservation, position, ttl)
+  local word, expires = standing(user, place, now, waiting_ttl)
+  if word ~= 'ACTIVE' then return { word, expires } end
+
   local list = list_of(user)
   for mine in string.gmatch(list, '%d+') do
     local hold = free_if_lapsed(mine, now)
@@ -25,7 +32,7 @@ return each(2, 5, function(user, reservation, position, token, ttl)
     if hold and hold.status == 'L' then
       state = 'F'
     elseif hold and hold.user == user then
-      return { 'AGAIN', holder, math.max(0, hold.deadline - now) }
+      return { 'AGAIN', holder, keep_token(user, expires, schedule, hold.deadline) - now }
     end
   end
   if state ~= 'F' then return { 'TAKEN' } end
@@ -37,5 +44,5 @@ return each(2, 5, function(user, reservation, position, token, ttl)
   redis.call('HSET', by_seat, position, reservation)
   redis.call('HSET', by_user, user, list == '' and reservation or list .. ' ' .. reservation)
   set_seat(position, 'H')
-  return { 'HELD', reservation, tonumber(ttl) }
+  return { 'HELD', reservation, keep_token(user, expires, schedule, hold.deadline) - now }
 end)

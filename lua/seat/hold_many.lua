@@ -1,14 +1,18 @@
--- seat.hold_many: takes several seats for a while, all or none; the very ones that are named, or the best there are. Who asks
--- for the best is given them here, so nobody fights for the same ones. Its work grows with the hall.
--- KEYS: the schedule's (see map.lua)
+-- seat.hold_many: takes several seats for a while, all or none, if the token may try, and keeps the token alive to the holds' end;
+-- the very ones that are named, or the best there are. Who asks for the best is given them here, so nobody fights for the same
+-- ones. Its work grows with the hall.
+-- KEYS: the schedule's (see map.lua), then its queue's (see queue/token.lua)
 -- ARGV: 1 user  2 reservation ids, never used before, as many as seats: "10 11"  3 positions: "2 3"; empty: the best
 --       4 for the best: how many seats each row has, in order of position: "25 25"  5 hold ttl, ms  6 most holds a user
---       7 limit  8 the name of the user's token
--- Returns: {MISSING}, load the map first | {NO_SEAT} | {TAKEN}, one of them, or there are not as many | {LIMIT}
---        | {HELD, when the first of them lapses, ms, position, reservation...}; what the user had already keeps its
---          reservation, and an id given is unused
+--       7 limit  8 the name of the user's token  9 its place  10 waiting ttl, ms  11 the schedule
+-- Returns: {MISSING}, load the map first | {UNOPENED}, open the queue first
+--        | {WAITING} | {EXPIRED} | {COMPLETED} | {LOST, ms since Redis lost it at the latest} | {UNKNOWN}: the token may not try
+--        | {NO_SEAT} | {TAKEN}, one of them, or there are not as many | {LIMIT}
+--        | {HELD, when the first of them lapses, ms, ms left of the token, position, reservation...}; what the user had already
+--          keeps its reservation, and an id given is unused
 
 if not is_loaded() then return { 'MISSING' } end
+if not is_open() then return { 'UNOPENED' } end
 
 local function words(list)
   local found = {}
@@ -18,6 +22,7 @@ end
 
 local user, ids, positions = ARGV[1], words(ARGV[2]), words(ARGV[3])
 local ttl, most, limit, token = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local place, waiting_ttl, schedule = ARGV[9], tonumber(ARGV[10]), ARGV[11]
 
 -- The best: side by side in the first row that has so many, rather where no single seat is left over; else singly, from
 -- the first row on.
@@ -59,6 +64,9 @@ local function best(states, many)
 end
 
 local now = clock_ms()
+local word, expires = standing(user, place, now, waiting_ttl)
+if word ~= 'ACTIVE' then return { word, expires } end
+
 free_lapsed(now, limit)
 for mine in string.gmatch(list_of(user), '%d+') do free_if_lapsed(mine, now) end
 for _, position in ipairs(positions) do free_if_lapsed(redis.call('HGET', by_seat, position), now) end
@@ -74,14 +82,14 @@ if #positions == 0 then
 end
 
 local list = list_of(user)
-local had, missing, taken, first_end = {}, 0, false, now + ttl
+local had, missing, taken, first_end, last_end = {}, 0, false, now + ttl, now
 for i, position in ipairs(positions) do
   local state = redis.call('GETRANGE', seats, position, position)
   if state == '' then return { 'NO_SEAT' } end
   local holder = (state == 'H' or state == 'P') and redis.call('HGET', by_seat, position)
   local hold = holder and read_hold(holder)
   if hold and hold.user == user then
-    had[i], first_end = holder, math.min(first_end, hold.deadline)
+    had[i], first_end, last_end = holder, math.min(first_end, hold.deadline), math.max(last_end, hold.deadline)
   else
     missing, taken = missing + 1, taken or state ~= 'F'
   end
@@ -89,7 +97,8 @@ end
 if taken then return { 'TAKEN' } end
 if missing > 0 and count(list) + missing > most then return { 'LIMIT' } end
 
-local reply = { 'HELD', first_end }
+if missing > 0 then last_end = math.max(last_end, now + ttl) end
+local reply = { 'HELD', first_end, keep_token(user, expires, schedule, last_end) - now }
 for i, position in ipairs(positions) do
   local reservation = had[i]
   if not reservation then

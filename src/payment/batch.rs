@@ -5,7 +5,7 @@
 //! that it has when it is paid alone; since they share a transaction, one that is stopped by its tombstone stops all. What
 //! a crash leaves is reconciled one by one: each finds the same decision.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::store::{self, Decision, Found, Order, PayFailure};
@@ -14,7 +14,7 @@ use crate::http::carried;
 use crate::idempotency::Claim;
 use crate::ids::{ReservationId, ScheduleId};
 use crate::money::Won;
-use crate::queue::{Holdings, Presented, Standing};
+use crate::queue::{Presented, Standing};
 use crate::seat::{Finished, Outcome};
 use crate::store_error::StoreError;
 
@@ -58,16 +58,19 @@ impl Payments {
         let mut batch = Batch::new(asked);
         if let Err(error) = self.begin_all(presented, &mut batch).await {
             let why = batch.end(error);
-            self.follow_all(&batch).await;
+            self.follow_all(&batch, None).await;
             return match self.not_active(presented, &why).await? {
                 Some(standing) => self.all_too_late(presented, batch, standing).await,
                 None => Err(why),
             };
         }
         let carried = self.carry_out_all(presented, &mut batch, claim).await;
-        let left = self.follow_all(&batch).await;
+        let token = carried.is_ok().then_some(presented);
+        let is_token_done = self.follow_all(&batch, token).await;
         carried?;
-        self.end_token_after(presented, &batch, left).await;
+        if !is_token_done {
+            self.end_token_after(presented, &batch).await;
+        }
         batch.answer()
     }
 
@@ -145,31 +148,37 @@ impl Payments {
         Ok(())
     }
 
-    /// Makes Redis follow what Postgres decided. Returns those schedules in which seats were sold, and whether the user is
-    /// known to hold nothing more there. What fails here is mended by the reconciler, or by settling the map.
-    async fn follow_all(&self, batch: &Batch) -> BTreeMap<ScheduleId, bool> {
-        let mut none_left = BTreeMap::new();
+    /// Makes Redis follow what Postgres decided. Whether this token has ended with it. What fails here is mended by the
+    /// reconciler, or by settling the map.
+    async fn follow_all(&self, batch: &Batch, token: Option<&Presented>) -> bool {
+        let mut is_token_done = false;
         for (Order { schedule, attempt, .. }, outcome) in &batch.ended {
-            let finished = self.seats.finish_payment(*schedule, attempt, *outcome, None).await;
-            if let Err(error) = &finished {
-                tracing::warn!(reservation.id = %attempt.reservation, %error, "the seat map lags behind a payment");
+            let of_queue = token.filter(|presented| self.sells(presented, *schedule));
+            let place = of_queue.map(|presented| presented.claim.place);
+            match self.seats.finish_payment(*schedule, attempt, *outcome, place).await {
+                Ok(Finished::Sold { is_token_done: true }) => is_token_done = true,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(reservation.id = %attempt.reservation, %error, "the seat map lags behind a payment");
+                }
             }
-            none_left.insert(*schedule, matches!(finished, Ok((Finished::Sold { left: 0 }, _))));
         }
-        none_left
+        if let Some(presented) = token.filter(|_| is_token_done) {
+            self.queues.has_ended(&presented.claim);
+        }
+        is_token_done
     }
 
     /// Ends the token, unless its user holds more under it.
-    async fn end_token_after(&self, presented: &Presented, batch: &Batch, none_left: BTreeMap<ScheduleId, bool>) {
-        if none_left.is_empty() {
+    async fn end_token_after(&self, presented: &Presented, batch: &Batch) {
+        if batch.ended.is_empty() {
             for schedule in &batch.sold_in {
                 self.end_token_again(presented, *schedule).await;
             }
             return;
         }
-        let of = |is_known: bool| none_left.iter().filter(move |(_, none)| **none == is_known).map(|(id, _)| *id);
-        let holdings = Holdings { none_in: of(true).collect(), ..Holdings::default() };
-        self.end_token(presented, holdings, of(false).collect(), None).await;
+        let sold_in: BTreeSet<ScheduleId> = batch.ended.iter().map(|(order, _)| order.schedule).collect();
+        self.end_token(presented, sold_in.into_iter().collect(), None).await;
     }
 }
 

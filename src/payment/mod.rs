@@ -29,13 +29,15 @@ use crate::idempotency::Claim;
 use crate::ids::{PaymentId, ReservationId, ScheduleId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::queue::{Completion, Holdings, Presented, Queues, Standing};
-use crate::redis::Followed;
+use crate::queue::{Completion, Presented, Queues, Standing};
 use crate::reservation::ReservationIds;
 use crate::seat::{Attempt, Begun, Finished, Holder, Outcome, Seats};
 use crate::store_error::StoreError;
 use gathered::Purchases;
 use store::{Decision, PayFailure, Purchase, Record};
+
+/// How often it is looked whether a token that has paid may end: each look may find another schedule to look into.
+const LOOKS: u32 = 16;
 
 /// Payments, and what they need.
 #[derive(Debug)]
@@ -196,7 +198,7 @@ impl Payments {
         schedule: ScheduleId,
         reservation: ReservationId,
     ) -> Result<Begun, StoreError> {
-        let Holder { user, token } = presented.claim.holder();
+        let Holder { user, token, .. } = presented.claim.holder();
         let begun = self.seats.begin_payment(schedule, user, reservation, Some(&token)).await?;
         if begun != Begun::OtherToken
             || !matches!(self.queues.check(&presented.queue, &presented.claim).await?, Standing::Active { .. })
@@ -218,8 +220,7 @@ impl Payments {
     /// The crash that made this a repetition may have kept the token from its end. A later token of the same user has
     /// nothing to do with that sale.
     async fn end_token_again(&self, presented: &Presented, schedule: ScheduleId) {
-        let holdings = Holdings { only_if_held_in: Some(schedule), ..Holdings::default() };
-        self.end_token(presented, holdings, vec![schedule], None).await;
+        self.end_token(presented, vec![schedule], Some(schedule)).await;
     }
 
     /// For a token that may not pay any more: what it has paid, or what is still to be seen.
@@ -337,65 +338,55 @@ impl Payments {
             Carried::Refunded(paid) => (Outcome::Aborted, Ok(paid)),
             Carried::Ended(outcome, error) => (outcome, Err(error)),
         };
-        // The map says whether there is more, and if there is not, which is the usual case, the token's end follows at once.
-        let holdings = Holdings { none_in: vec![schedule], ..Holdings::default() };
-        let completing = self.queues.completing(&presented.queue, &presented.claim, &holdings);
-        let then = answer.is_ok().then_some(&completing);
-        let finished = self.seats.finish_payment(schedule, attempt, outcome, then).await;
+        let token = Some(presented).filter(|presented| answer.is_ok() && self.sells(presented, schedule));
+        let place = token.map(|presented| presented.claim.place);
+        let finished = self.seats.finish_payment(schedule, attempt, outcome, place).await;
         if let Err(error) = &finished {
             tracing::warn!(reservation.id = %attempt.reservation, %error, "the seat map lags behind a payment");
         }
         let paid = answer?;
         match finished {
-            Ok((Finished::Sold { left: 0 }, followed)) => {
-                self.end_token(presented, holdings, Vec::new(), followed).await;
-            }
-            _ => self.end_token(presented, Holdings::default(), vec![schedule], None).await,
+            // The usual case: it was the only seat.
+            Ok(Finished::Sold { is_token_done: true }) => self.queues.has_ended(&presented.claim),
+            _ => self.end_token(presented, vec![schedule], None).await,
         }
         Ok(paid)
     }
 
     /// Ends the token; while its user holds other seats under it, with the last of them. A token that a fault keeps from its
-    /// end here ends with its time. `followed`: where the first question has been asked already.
-    async fn end_token(
-        &self,
-        presented: &Presented,
-        holdings: Holdings,
-        schedules: Vec<ScheduleId>,
-        followed: Followed,
-    ) {
-        if let Err(error) = self.try_end_token(presented, holdings, schedules, followed).await {
+    /// end here ends with its time.
+    async fn end_token(&self, presented: &Presented, schedules: Vec<ScheduleId>, only_if_held_in: Option<ScheduleId>) {
+        if let Err(error) = self.try_end_token(presented, schedules, only_if_held_in).await {
             tracing::warn!(user.id = %presented.claim.user, %error, "a token that has paid lives on to its time's end");
         }
     }
 
-    /// Looks into `schedules`, then into those of which the queue tells that there may be seats too.
+    /// Looks into `schedules`, then into all of which the queue tells that there may be seats too.
     async fn try_end_token(
         &self,
         presented: &Presented,
-        mut holdings: Holdings,
-        mut schedules: Vec<ScheduleId>,
-        mut followed: Followed,
+        schedules: Vec<ScheduleId>,
+        only_if_held_in: Option<ScheduleId>,
     ) -> Result<(), StoreError> {
-        loop {
-            for schedule in schedules {
-                let held = self.seats.held(schedule, presented.claim.user).await?;
-                match held.iter().map(|held| held.left).max() {
-                    Some(left) => {
-                        holdings.some_in.push(schedule);
-                        holdings.left = holdings.left.max(left);
-                    }
-                    None => holdings.none_in.push(schedule),
-                }
-            }
-            let completing = self.queues.completing(&presented.queue, &presented.claim, &holdings);
-            match self.queues.complete(&presented.queue, &presented.claim, &completing, followed.take()).await? {
-                Completion::Holding(others) => {
-                    schedules = others;
-                    holdings.only_if_held_in = None;
-                }
+        let Presented { queue, claim } = presented;
+        let mut schedules: Vec<_> = schedules.into_iter().filter(|schedule| self.sells(presented, *schedule)).collect();
+        if schedules.is_empty() {
+            return Ok(());
+        }
+        for _ in 0..LOOKS {
+            match self.queues.complete(queue, claim, &schedules, only_if_held_in).await? {
+                Completion::Holding(all) => schedules = all,
+                // Whoever asks has it loaded.
+                Completion::Missing(schedule) => _ = self.seats.held(schedule, claim.user).await?,
                 Completion::Completed | Completion::Kept | Completion::Gone => return Ok(()),
             }
         }
+        let source = "what is held under the token does not come to rest".into();
+        Err(StoreError::Unavailable { store: "redis", source })
+    }
+
+    /// Whether the token is of the queue that serves this schedule: who has paid before may ask again with another queue's.
+    fn sells(&self, presented: &Presented, schedule: ScheduleId) -> bool {
+        self.concerts.schedule(schedule).is_some_and(|schedule| schedule.queue == presented.queue.id)
     }
 }

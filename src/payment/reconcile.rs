@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Payments, store};
 use crate::ids::ScheduleId;
-use crate::queue::{Claim, Holdings, Presented, Queue};
+use crate::queue::{Claim, Presented, Queue};
 use crate::seat::{Attempt, Outcome};
 use crate::store_error::StoreError;
 
@@ -28,7 +28,7 @@ impl Payments {
             && let Some(queue) = self.queues.get(claim.queue)
         {
             let presented = Presented { claim, queue };
-            Box::pin(self.end_token(&presented, Holdings::default(), vec![schedule], None)).await;
+            Box::pin(self.end_token(&presented, vec![schedule], None)).await;
         }
         tracing::warn!(reservation.id = %attempt.reservation, ?outcome, "a payment that nobody finished was reconciled");
         Ok(())
@@ -56,7 +56,7 @@ impl Payments {
         for claim in self.queues.use_up(queue, &paid).await? {
             let schedules = schedules.remove(&claim).unwrap_or_default();
             let presented = Presented { claim, queue: Arc::clone(queue) };
-            self.end_token(&presented, Holdings::default(), schedules, None).await;
+            self.end_token(&presented, schedules, None).await;
         }
         Ok(())
     }

@@ -62,19 +62,6 @@ pub enum Departure {
     Unknown,
 }
 
-/// What is known of the seats that a user holds under a token.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holdings {
-    /// Schedules in which it holds none.
-    pub none_in: Vec<ScheduleId>,
-    /// Schedules in which it holds some.
-    pub some_in: Vec<ScheduleId>,
-    /// Time until the last of those holds ends.
-    pub left: Duration,
-    /// If set, the token is left alone unless a seat was held in this schedule under it.
-    pub only_if_held_in: Option<ScheduleId>,
-}
-
 /// How ending a token after a payment went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Completion {
@@ -82,8 +69,10 @@ pub enum Completion {
     Completed,
     /// It lives on, and ends with the last hold.
     Kept,
-    /// It lives on for now: seats may be held in these schedules too.
+    /// It lives on for now: seats may be held in these schedules, which are to be looked into.
     Holding(Vec<ScheduleId>),
+    /// It lives on for now: what is held in this schedule is not known, since Redis has not got its map.
+    Missing(ScheduleId),
     /// It was not active any more.
     Gone,
 }

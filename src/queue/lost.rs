@@ -41,7 +41,7 @@ pub(super) const TRIES: u32 = 4;
 
 /// What a script of a token answers.
 #[derive(Debug)]
-pub(super) enum Asked<T> {
+pub enum Asked<T> {
     /// Redis does not know the queue.
     Unopened,
     /// Redis does not know the place, which may have been given before it was lost, at the latest so long ago.
@@ -55,7 +55,7 @@ pub(super) enum Asked<T> {
 
 /// How a token ended of which Redis knows nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub enum Ended {
     /// Its time was over.
     Expired,
     /// It had paid.
@@ -75,7 +75,7 @@ pub(super) struct Losses {
 
 impl Queues {
     /// Runs a script of a token; opens the queue, or gives the place back, where Redis has lost it.
-    pub(super) async fn ask<T: From<Ended>, Ran: Future<Output = Result<Asked<T>, StoreError>>>(
+    pub(crate) async fn ask<T: From<Ended>, Ran: Future<Output = Result<Asked<T>, StoreError>>>(
         &self,
         queue: &Queue,
         claim: &Claim,

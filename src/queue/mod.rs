@@ -29,13 +29,13 @@ mod token;
 mod view;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use chrono_tz::Tz;
 use dashmap::DashMap;
 
-pub use answers::{Completion, Departure, Holdings, Rank, Standing};
+pub use answers::{Completion, Departure, Rank, Standing};
 pub use audit::QueueAudit;
 pub(crate) use control::named_or_new;
 pub use control::{Change, ControlError, Controlled, Figures, OwnSettings, create, is_name, set};
@@ -43,22 +43,24 @@ pub use directory::{Directory, Queue, QueueId, QueueSettings};
 pub use draw::{Draw, Facts, Permutation, UnprovenError};
 pub(crate) use http::QueueName;
 pub use http::{calls, router, shortcut};
+pub use lost::{Asked, Ended};
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
 pub use sample::{QueueGauges, QueueMoment};
+pub(crate) use store::TOKEN;
 pub use token::{Claim, Signer};
 pub(crate) use view::RankView;
 
 use crate::http::MAX_STREAMS;
 use crate::ids::{ConcertId, ScheduleId, UserId};
 use crate::postgres::Postgres;
-use crate::redis::{Followed, Redis, Then};
+use crate::redis::Redis;
 use crate::seat::Seats;
 use crate::shelf::Shelf;
 use crate::store_error::StoreError;
 use crate::veiled::Veiled;
 use hub::Hub;
-use lost::{Asked, Losses};
+use lost::Losses;
 use pass::PassCache;
 use records::Progress;
 use sightings::Sightings;
@@ -255,8 +257,7 @@ impl Queues {
 
     async fn ask_standing(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         let calls = self.calls(queue);
-        let checking = store::checking(&calls, queue, claim, None);
-        self.ask(queue, claim, async || store::checked(checking.reply(None).await?)).await
+        self.ask(queue, claim, || store::check(&calls, queue, claim)).await
     }
 
     /// Whether a token may try now, as Redis said not long ago.
@@ -267,8 +268,7 @@ impl Queues {
         }
     }
 
-    /// Whether a token may try, as far as this instance knows: for what finds out for sure on its way, and undoes what it has
-    /// done if not, as a hold does.
+    /// Whether a token may try, as far as this instance knows: for what finds out for sure on its way, as a hold does.
     pub(crate) async fn check_first(&self, queue: &Queue, claim: &Claim) -> Result<Standing, StoreError> {
         match self.passes.presume(claim) {
             Some(left) => Ok(Standing::Active { left }),
@@ -276,27 +276,14 @@ impl Queues {
         }
     }
 
-    /// What keeps an active token alive as long as the seat that its user has just held in this schedule.
-    #[must_use]
-    pub fn keeping(&self, queue: &Queue, claim: &Claim, schedule: ScheduleId, hold: Duration) -> Then {
-        store::checking(&self.calls(queue), queue, claim, Some((schedule, hold)))
+    /// A token has ended by a payment.
+    pub(crate) fn has_ended(&self, claim: &Claim) {
+        self.passes.forget(claim);
     }
 
-    /// Does that, unless it has followed the hold already.
-    pub async fn keep(
-        &self,
-        queue: &Queue,
-        claim: &Claim,
-        keeping: &Then,
-        mut followed: Followed,
-    ) -> Result<Standing, StoreError> {
-        let ask = || {
-            let followed = followed.take();
-            async { store::checked(keeping.reply(followed).await?) }
-        };
-        let standing = self.ask(queue, claim, ask).await?;
-        self.passes.learn(claim, &standing);
-        Ok(standing)
+    /// What Redis has said of a token in passing.
+    pub(crate) fn learn_standing(&self, claim: &Claim, standing: &Standing) {
+        self.passes.learn(claim, standing);
     }
 
     /// Ends a token at its owner's wish.
@@ -312,25 +299,17 @@ impl Queues {
         store::holding(&self.redis, queue, user).await
     }
 
-    /// What ends a token that has paid; while seats are held under it, with the last of them.
-    #[must_use]
-    pub fn completing(&self, queue: &Queue, claim: &Claim, holdings: &Holdings) -> Then {
-        store::completing(&self.calls(queue), claim, holdings)
-    }
-
-    /// Does that, unless it has followed the payment's end already.
+    /// Ends a token that has paid, if its user holds nothing in these schedules; while it does, with the last of those holds. With
+    /// `only_if_held_in`, the token is left alone unless a seat was held in that schedule under it.
     pub async fn complete(
         &self,
         queue: &Queue,
         claim: &Claim,
-        completing: &Then,
-        mut followed: Followed,
+        schedules: &[ScheduleId],
+        only_if_held_in: Option<ScheduleId>,
     ) -> Result<Completion, StoreError> {
-        let ask = || {
-            let followed = followed.take();
-            async { store::completed(completing.reply(followed).await?) }
-        };
-        let completion = self.ask(queue, claim, ask).await?;
+        let complete = || store::complete(&self.redis, queue, claim, schedules, only_if_held_in);
+        let completion = self.ask(queue, claim, complete).await?;
         self.passes.forget(claim);
         Ok(completion)
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use super::answers::{Completion, Departure, Holdings, Rank, Standing};
+use super::answers::{Completion, Departure, Rank, Standing};
 use super::directory::{Queue, QueueSettings};
 use super::draw::{Closing, Draw};
 use super::lost::{Asked, PLACES_A_EPOCH};
@@ -11,10 +11,11 @@ use super::records::Progress;
 use super::snapshot::Crowd;
 use super::token::Claim;
 use crate::ids::{ScheduleId, UserId};
-use crate::redis::{Arg, Args, Call, EACH, Gathered, QueueKeys, Redis, Reply, Script, Then, millis};
+use crate::redis::{Arg, Args, Call, EACH, Gathered, QueueKeys, Redis, Reply, Script, millis};
 use crate::store_error::StoreError;
 
-pub(super) const TOKEN: &str = include_str!("../../lua/queue/token.lua");
+/// Put before all scripts of a queue, and before those of its schedules that need the token too.
+pub(crate) const TOKEN: &str = include_str!("../../lua/queue/token.lua");
 const ADMIT: &str = include_str!("../../lua/queue/admit.lua");
 
 static OPEN: LazyLock<Script> =
@@ -40,7 +41,7 @@ static LEAVE: LazyLock<Script> =
 static HOLDING: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.holding", &[TOKEN, include_str!("../../lua/queue/holding.lua")]));
 static COMPLETE: LazyLock<Script> =
-    LazyLock::new(|| Script::new("queue.complete", &[TOKEN, EACH, include_str!("../../lua/queue/complete.lua")]));
+    LazyLock::new(|| Script::new("queue.complete", &[TOKEN, include_str!("../../lua/queue/complete.lua")]));
 
 static SEE: LazyLock<Script> =
     LazyLock::new(|| Script::new("queue.see", &[TOKEN, include_str!("../../lua/queue/see.lua")]));
@@ -59,13 +60,12 @@ const ENDED_RETENTION: Duration = Duration::from_hours(1);
 pub(super) struct QueueCalls {
     enter: Gathered,
     check: Gathered,
-    complete: Gathered,
 }
 
 impl QueueCalls {
     pub(super) fn new(redis: &Redis, keys: &QueueKeys) -> Self {
         let gathered = |script| Gathered::new(redis.clone(), script, keys);
-        Self { enter: gathered(&ENTER), check: gathered(&CHECK), complete: gathered(&COMPLETE) }
+        Self { enter: gathered(&ENTER), check: gathered(&CHECK) }
     }
 }
 
@@ -389,17 +389,10 @@ fn fate(queue: &Queue, text: &str) -> Option<(Claim, Fate)> {
     Some((claim, fate))
 }
 
-/// What a check is to ask; with a seat that was held, and how long the token is to be kept for it.
-pub(super) fn checking(calls: &QueueCalls, queue: &Queue, claim: &Claim, keep: Option<(ScheduleId, Duration)>) -> Then {
-    let (schedule, keep) = keep.map_or((0, 0), |(schedule, keep)| (schedule.get(), millis(keep)));
+pub(super) async fn check(calls: &QueueCalls, queue: &Queue, claim: &Claim) -> Result<Asked<Standing>, StoreError> {
     let shared = vec![millis(queue.settings.waiting_ttl).into()];
-    let own = vec![claim.user.get().into(), claim.place.into(), keep.into(), schedule.into()];
-    Then { calls: calls.check.clone(), args: Args { shared, own } }
-}
-
-/// What a check has answered.
-pub(super) fn checked(reply: Reply) -> Result<Asked<Standing>, StoreError> {
-    asked(reply, |word, reply| match word {
+    let own = vec![claim.user.get().into(), claim.place.into()];
+    asked(calls.check.call(Args { shared, own }).await?, |word, reply| match word {
         "ACTIVE" => Ok(Standing::Active { left: Duration::from_millis(reply.take()?) }),
         "WAITING" => Ok(Standing::Waiting),
         "EXPIRED" => Ok(Standing::Expired),
@@ -419,29 +412,24 @@ pub(super) async fn leave(redis: &Redis, queue: &Queue, claim: &Claim) -> Result
     })
 }
 
-/// What ending a token that has paid is to ask.
-pub(super) fn completing(calls: &QueueCalls, claim: &Claim, holdings: &Holdings) -> Then {
-    let list = |schedules: &[ScheduleId]| {
-        let ids: Vec<String> = schedules.iter().map(ScheduleId::to_string).collect();
-        ids.join(" ")
-    };
-    let own = vec![
-        claim.user.get().into(),
-        claim.place.into(),
-        list(&holdings.none_in).into(),
-        list(&holdings.some_in).into(),
-        millis(holdings.left).into(),
-        holdings.only_if_held_in.map_or(0, ScheduleId::get).into(),
-    ];
-    Then { calls: calls.complete.clone(), args: Args { shared: Vec::new(), own } }
-}
-
-/// What it has answered.
-pub(super) fn completed(reply: Reply) -> Result<Asked<Completion>, StoreError> {
-    asked(reply, |word, reply| match word {
+/// Looks into these schedules.
+pub(super) async fn complete(
+    redis: &Redis,
+    queue: &Queue,
+    claim: &Claim,
+    schedules: &[ScheduleId],
+    only_if_held_in: Option<ScheduleId>,
+) -> Result<Asked<Completion>, StoreError> {
+    let of_schedules = schedules.iter().flat_map(|id| redis.keys().schedule(&queue.name, *id).of_users());
+    let keys: Vec<String> = of_schedules.chain(queue.keys.as_ref().iter().cloned()).collect();
+    let list: Vec<String> = schedules.iter().map(ScheduleId::to_string).collect();
+    let only = only_if_held_in.map_or(0, ScheduleId::get);
+    let call = COMPLETE.on(&keys).arg(claim.user.get()).arg(claim.place).arg(list.join(" ")).arg(only);
+    asked(redis.run(call).await?, |word, reply| match word {
         "COMPLETED" => Ok(Completion::Completed),
         "KEPT" => Ok(Completion::Kept),
-        "HOLDING" => Ok(Completion::Holding(schedules(&reply.take::<String>()?))),
+        "HOLDING" => Ok(Completion::Holding(self::schedules(&reply.take::<String>()?))),
+        "MISSING" => Ok(Completion::Missing(reply.parse()?)),
         "GONE" => Ok(Completion::Gone),
         word => Err(reply.unexpected(word)),
     })

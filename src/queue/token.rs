@@ -32,7 +32,7 @@ impl Claim {
     /// Its user, as one who takes seats under this token. In its queue, nobody else is ever given its place.
     #[must_use]
     pub fn holder(&self) -> Holder {
-        Holder { user: self.user, token: format!("{}-{}", self.queue.0, self.place) }
+        Holder { user: self.user, place: self.place, token: format!("{}-{}", self.queue.0, self.place) }
     }
 }
 

@@ -1,8 +1,5 @@
 //! Calls of one script on one set of keys, gathered: those that come while a batch of them is under way go out together, and
 //! the script carries out all of them (see `lua/each.lua`). Redis then starts a script once for many calls.
-//!
-//! A call may name another one to follow it, of another script on other keys, should its reply ask for it. All that follow
-//! a batch go out together as soon as it is answered, so nobody is woken in between.
 
 use redis::{RedisWrite, ToRedisArgs};
 
@@ -45,36 +42,6 @@ pub struct Args {
     pub own: Vec<Arg>,
 }
 
-/// What may follow a call.
-#[derive(Debug, Clone)]
-pub struct Then {
-    /// The script.
-    pub calls: Gathered,
-    /// The call's arguments.
-    pub args: Args,
-}
-
-impl Then {
-    /// The reply that it has had as what followed; else it is called now.
-    pub async fn reply(&self, followed: Followed) -> Result<Reply, StoreError> {
-        match followed {
-            Some(reply) => reply,
-            None => self.calls.call(self.args.clone()).await,
-        }
-    }
-}
-
-/// The reply to what followed, if it did.
-pub type Followed = Option<Result<Reply, StoreError>>;
-
-/// When there is something to follow.
-type Asks = fn(&Reply) -> bool;
-
-struct Job {
-    args: Args,
-    then: Option<(Then, Asks)>,
-}
-
 struct Calls {
     redis: Redis,
     script: &'static Script,
@@ -90,78 +57,16 @@ impl Gathered {
         Self(Batcher::new(Calls { redis, script, keys }, bounds))
     }
 
-    /// Calls the script. Bounded by Redis' time-out, once for waiting and once for its own; a failure leaves it unknown whether it
-    /// ran.
+    /// Calls the script. Bounded by Redis' time-out, once for the batch under way and once for its own; a failure leaves it
+    /// unknown whether it ran.
     pub async fn call(&self, args: Args) -> Result<Reply, StoreError> {
-        self.submit(Job { args, then: None }).await.0
+        self.0.submit(args).await.map_err(|why| StoreError::Unavailable { store: "redis", source: why.into() })?
     }
-
-    /// Calls the script, and then the other one, if `asks` finds that the reply wants it. What follows a batch belongs to it: its
-    /// calls are answered, and the next one begins, after that; and Redis' time-out counts once more.
-    pub async fn call_then(
-        &self,
-        args: Args,
-        then: Option<&Then>,
-        asks: fn(&Reply) -> bool,
-    ) -> Result<(Reply, Followed), StoreError> {
-        let (reply, followed) = self.submit(Job { args, then: then.map(|then| (then.clone(), asks)) }).await;
-        Ok((reply?, followed))
-    }
-
-    async fn submit(&self, job: Job) -> (Result<Reply, StoreError>, Followed) {
-        self.0.submit(job).await.unwrap_or_else(|why| {
-            let source = why.into();
-            (Err(StoreError::Unavailable { store: "redis", source }), None)
-        })
-    }
-
-    fn is(&self, other: &Self) -> bool {
-        std::ptr::eq(self.0.work(), other.0.work())
-    }
-}
-
-impl Calls {
-    /// One call of the script for all of these.
-    async fn each(&self, calls: &[&Args]) -> Vec<Result<Reply, StoreError>> {
-        let mut call = self.script.on(&self.keys);
-        for arg in calls.last().iter().flat_map(|last| &last.shared) {
-            call.add(arg);
-        }
-        for arg in calls.iter().flat_map(|args| &args.own) {
-            call.add(arg);
-        }
-        match self.redis.run(call).await {
-            Ok(reply) => reply.each(calls.len()),
-            Err(error) => error.repeat().take(calls.len()).map(Err).collect(),
-        }
-    }
-}
-
-/// Calls what is to follow these replies: as a rule one script for all. Each job's, in their order.
-async fn follow(jobs: &[Job], replies: &[Result<Reply, StoreError>]) -> Vec<Followed> {
-    let mut followed: Vec<Followed> = jobs.iter().map(|_| None).collect();
-    let all = jobs.iter().zip(replies).enumerate();
-    let mut left: Vec<_> = all.filter_map(|(at, (job, reply))| Some((at, wanted(job, reply)?))).collect();
-    while let Some((_, first)) = left.first() {
-        let script = &first.calls;
-        let (now, later): (Vec<_>, Vec<_>) = left.iter().partition(|(_, then)| then.calls.is(script));
-        let calls: Vec<&Args> = now.iter().map(|(_, then)| &then.args).collect();
-        for ((at, _), reply) in now.iter().zip(script.0.work().each(&calls).await) {
-            followed[*at] = Some(reply);
-        }
-        left = later;
-    }
-    followed
-}
-
-fn wanted<'a>(job: &'a Job, reply: &Result<Reply, StoreError>) -> Option<&'a Then> {
-    let (then, asks) = job.then.as_ref()?;
-    reply.as_ref().is_ok_and(asks).then_some(then)
 }
 
 impl Work for Calls {
-    type Job = Job;
-    type Answer = (Result<Reply, StoreError>, Followed);
+    type Job = Args;
+    type Answer = Result<Reply, StoreError>;
     type Key = ();
 
     fn op(&self) -> &'static str {
@@ -169,15 +74,22 @@ impl Work for Calls {
     }
 
     /// The script itself carries out one after the other.
-    fn keys(_: &Job) -> impl IntoIterator<Item = ()> {
+    fn keys(_: &Args) -> impl IntoIterator<Item = ()> {
         None
     }
 
-    async fn run(&self, jobs: Vec<Job>) -> Vec<Self::Answer> {
-        let calls: Vec<&Args> = jobs.iter().map(|job| &job.args).collect();
-        let replies = self.each(&calls).await;
-        let followed = follow(&jobs, &replies).await;
-        replies.into_iter().zip(followed).collect()
+    async fn run(&self, jobs: Vec<Args>) -> Vec<Self::Answer> {
+        let mut call = self.script.on(&self.keys);
+        for arg in jobs.last().iter().flat_map(|last| &last.shared) {
+            call.add(arg);
+        }
+        for arg in jobs.iter().flat_map(|job| &job.own) {
+            call.add(arg);
+        }
+        match self.redis.run(call).await {
+            Ok(reply) => reply.each(jobs.len()),
+            Err(error) => error.repeat().take(jobs.len()).map(Err).collect(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ mod reply;
 mod script;
 
 pub use connection::{ConnectError, Redis, RedisSettings};
-pub use gathered::{Arg, Args, Followed, Gathered, Then};
+pub use gathered::{Arg, Args, Gathered};
 pub use keys::{Keys, QueueKeys, SamplerKeys, ScheduleKeys};
 pub use reply::Reply;
 pub use script::{Call, EACH, Script, millis};

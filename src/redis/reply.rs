@@ -29,12 +29,6 @@ impl Reply {
         T::from_redis_value(value).map_err(|error| self.unexpected(&error.to_string()))
     }
 
-    /// The value at a place from here on, which stays to be taken.
-    #[must_use]
-    pub fn peek<T: FromRedisValue>(&self, at: usize) -> Option<T> {
-        T::from_redis_value_ref(self.values.as_slice().get(at)?).ok()
-    }
-
     /// The next value, a text, as what it spells.
     pub fn parse<T: std::str::FromStr>(&mut self) -> Result<T, StoreError> {
         let text: String = self.take()?;

@@ -1,10 +1,9 @@
 //! Holding several seats at once, all or none.
 
-use super::abandoned::OnTheirWay;
 use super::{HoldError, Reservations};
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::queue::{Presented, Standing};
-use crate::seat::{HoldMany, HoldTerms, Wanted};
+use crate::seat::{HoldMany, Wanted};
 use crate::store_error::StoreError;
 
 /// Seats that are held together.
@@ -21,37 +20,31 @@ pub struct HeldMany {
 impl Reservations {
     /// Holds seats for the user of an active token, all or none, as [`hold`](Self::hold) does one.
     pub async fn hold_many(
-        &'static self,
+        &self,
         pass: &Presented,
         schedule: ScheduleId,
         wanted: &Wanted,
     ) -> Result<HeldMany, HoldError> {
         self.require_open(pass, schedule)?;
-        let user = pass.claim.user;
-        let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
+        let (holder, terms) = (pass.claim.holder(), self.terms(pass));
         let ids = self.ids.take_many(schedule, wanted.count()).await?;
-        let mut on_their_way = OnTheirWay::new(self, pass, schedule, ids.clone());
+        let run = || self.seats.hold_many(schedule, wanted, &holder, &ids, terms);
         // As with one seat, a failure leaves it unknown whether the ids were used.
-        let outcome = self.seats.hold_many(schedule, wanted, &pass.claim.holder(), &ids, terms).await?;
+        let outcome = self.queues.ask(&pass.queue, &pass.claim, run).await?;
         let taken: &[(u32, ReservationId)] = if let HoldMany::Held { seats, .. } = &outcome { seats } else { &[] };
-        let (new, unused): (Vec<_>, Vec<_>) =
-            ids.into_iter().partition(|id| taken.iter().any(|(_, taken)| taken == id));
-        for id in unused {
+        let (new, unused): (Vec<_>, Vec<_>) = ids.iter().partition(|id| taken.iter().any(|(_, taken)| taken == *id));
+        // Nor does a token that has ended say that they were not.
+        for id in unused.into_iter().filter(|_| !matches!(outcome, HoldMany::NotActive(_))) {
             self.ids.give_back(schedule, id);
         }
-        let (held, expires_ms) = match outcome {
-            HoldMany::Held { seats, expires_ms } => (seats, expires_ms),
-            HoldMany::Taken => return Err(on_their_way.refused(HoldError::Taken)),
-            HoldMany::Limit => return Err(on_their_way.refused(HoldError::Limit)),
-            HoldMany::NoSeat => return Err(on_their_way.refused(HoldError::NoSeat)),
+        let (held, expires_ms, left) = match outcome {
+            HoldMany::Held { seats, expires_ms, token_left } => (seats, expires_ms, token_left),
+            HoldMany::Taken => return Err(HoldError::Taken),
+            HoldMany::Limit => return Err(HoldError::Limit),
+            HoldMany::NoSeat => return Err(HoldError::NoSeat),
+            HoldMany::NotActive(standing) => return Err(self.not_active(pass, standing)),
         };
-        let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
-        let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, None).await?;
-        if !matches!(standing, Standing::Active { .. }) {
-            self.release_all(schedule, user, &new).await?;
-            return Err(on_their_way.refused(HoldError::NotActive(standing)));
-        }
-        on_their_way.settled();
+        self.queues.learn_standing(&pass.claim, &Standing::Active { left });
         let plan = self.seats.plan(schedule).await?;
         let seat = |(position, id): (u32, ReservationId)| Some((plan.at(position)?.id, id));
         Ok(HeldMany { seats: held.into_iter().filter_map(seat).collect(), new, expires_ms })

@@ -1,7 +1,6 @@
 //! Reservations up to the payment: temporary holds, taken and given up; and a user's own, what it has bought too. Owns
 //! Postgres' table `reservation_block`; the holds themselves are in the seat map.
 
-mod abandoned;
 mod http;
 mod ids;
 mod many;
@@ -24,7 +23,6 @@ use crate::postgres::Postgres;
 use crate::queue::{Departure, Presented, Queues, Standing};
 use crate::seat::{Hold, HoldTerms, Holder, Released, Seats};
 use crate::store_error::StoreError;
-use abandoned::OnTheirWay;
 
 /// Holds, and what they need.
 #[derive(Debug)]
@@ -65,7 +63,7 @@ pub enum HoldError {
     /// The user holds as many as one may.
     #[error("the user holds as many seats of this schedule as one may")]
     Limit,
-    /// The token ended while the seat was being taken; the seat was given back.
+    /// The token may not try.
     #[error("the token is no longer active")]
     NotActive(Standing),
     /// A store failed.
@@ -88,38 +86,44 @@ impl Reservations {
         Self { postgres, concerts, queues, seats, ids, most_holds, tasks }
     }
 
-    /// Holds a seat for the user of an active token, for the queue's time; the same seat again, the same reservation.
-    ///
-    /// Refused in one round trip to Redis, taken in two: the second keeps the token alive to the hold's end, and finds out
-    /// whether it is still active. Should it not be, the seat goes back.
-    pub async fn hold(&'static self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<Held, HoldError> {
+    /// Holds a seat for the user of an active token, for the queue's time, and keeps the token alive so long; the same seat
+    /// again, the same reservation. One script, so no hold outlives its token, whatever fails and whoever hangs up.
+    pub async fn hold(&self, pass: &Presented, schedule: ScheduleId, seat: SeatId) -> Result<Held, HoldError> {
         self.require_open(pass, schedule)?;
-        let user = pass.claim.user;
-        let terms = HoldTerms { ttl: pass.queue.settings.hold_ttl, most: self.most_holds };
+        let (holder, terms) = (pass.claim.holder(), self.terms(pass));
         let id = self.ids.take(schedule).await?;
-        let keeping = self.queues.keeping(&pass.queue, &pass.claim, schedule, terms.ttl);
-        let mut on_its_way = OnTheirWay::new(self, pass, schedule, vec![id]);
-        // A failure leaves it unknown whether the id was used, so it is lost then. Nor does "again" say that it was not: a
-        // connection that repeats a script after a lost answer is told so of the id that the first run gave.
-        let outcome = self.seats.hold(schedule, seat, &pass.claim.holder(), id, terms, Some(&keeping)).await?;
-        if !matches!(outcome, Some((Hold::Held(held) | Hold::Again(held), _)) if held == id) {
+        let run = || self.seats.hold(schedule, seat, &holder, id, terms);
+        // A failure leaves it unknown whether the id was used, so it is lost then. Nor do "again" and a token that has ended say
+        // that it was not: a connection that repeats a script after a lost answer is told so of what the first run took.
+        let hold = self.queues.ask(&pass.queue, &pass.claim, run).await?;
+        let is_used = match hold {
+            Hold::Held { reservation, .. } => reservation == id,
+            Hold::NotActive(_) => true,
+            Hold::Taken | Hold::Limit | Hold::NoSeat => false,
+        };
+        if !is_used {
             self.ids.give_back(schedule, id);
         }
-        let (held, kept) = match outcome {
-            Some((Hold::Held(held) | Hold::Again(held), kept)) => (held, kept),
-            Some((Hold::Taken, _)) => return Err(on_its_way.refused(HoldError::Taken)),
-            Some((Hold::Limit, _)) => return Err(on_its_way.refused(HoldError::Limit)),
-            Some((Hold::NoSeat, _)) | None => return Err(on_its_way.refused(HoldError::NoSeat)),
-        };
-        let standing = self.queues.keep(&pass.queue, &pass.claim, &keeping, kept).await?;
-        if !matches!(standing, Standing::Active { .. }) {
-            if held == id {
-                self.seats.release(schedule, user, held, None).await?;
+        match hold {
+            Hold::Held { reservation, token_left, .. } => {
+                self.queues.learn_standing(&pass.claim, &Standing::Active { left: token_left });
+                Ok(Held { reservation, is_new: reservation == id })
             }
-            return Err(on_its_way.refused(HoldError::NotActive(standing)));
+            Hold::Taken => Err(HoldError::Taken),
+            Hold::Limit => Err(HoldError::Limit),
+            Hold::NoSeat => Err(HoldError::NoSeat),
+            Hold::NotActive(standing) => Err(self.not_active(pass, standing)),
         }
-        on_its_way.settled();
-        Ok(Held { reservation: held, is_new: held == id })
+    }
+
+    fn terms(&self, pass: &Presented) -> HoldTerms {
+        let settings = &pass.queue.settings;
+        HoldTerms { ttl: settings.hold_ttl, most: self.most_holds, waiting_ttl: settings.waiting_ttl }
+    }
+
+    fn not_active(&self, pass: &Presented, standing: Standing) -> HoldError {
+        self.queues.learn_standing(&pass.claim, &standing);
+        HoldError::NotActive(standing)
     }
 
     /// Fails unless seats of this schedule may be held under this token.
@@ -164,7 +168,7 @@ impl Reservations {
 
     /// Gives up what is held in these under this token, or was under an earlier one of this queue; a later one's stay.
     async fn give_up_under(&self, presented: &Presented, schedules: Vec<ScheduleId>) -> Result<(), StoreError> {
-        let Holder { user, token } = presented.claim.holder();
+        let Holder { user, token, .. } = presented.claim.holder();
         for schedule in schedules {
             for held in self.seats.held(schedule, user).await? {
                 let released = self.seats.release(schedule, user, held.reservation, Some(&token)).await?;

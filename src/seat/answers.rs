@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::ids::{ReservationId, UserId};
+use crate::queue::{Ended, Standing};
 
 /// Which state of a map is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,23 +35,30 @@ pub(super) enum Look {
 pub struct Holder {
     /// Whose they are to be.
     pub user: UserId,
-    /// Names the token under which they are taken: digits and hyphens that no other token has.
+    /// The place of the token under which they are taken, in the queue that serves the schedule.
+    pub place: u64,
+    /// Names that token: digits and hyphens that no other token has.
     pub token: String,
 }
 
 /// How holding went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    /// Taken now.
-    Held(ReservationId),
-    /// The user had it already, under this reservation.
-    Again(ReservationId),
+    /// It is the user's.
+    Held {
+        /// Under this reservation.
+        reservation: ReservationId,
+        /// How long the token is active yet.
+        token_left: Duration,
+    },
     /// Held or sold to someone else.
     Taken,
     /// The user holds as many as one may.
     Limit,
-    /// The map has no such position.
+    /// The schedule has no such seat.
     NoSeat,
+    /// The token may not try.
+    NotActive(Standing),
 }
 
 /// How holding several went.
@@ -62,13 +70,29 @@ pub enum HoldMany {
         seats: Vec<(u32, ReservationId)>,
         /// When the first of them lapses, in milliseconds since 1970 by Redis' clock.
         expires_ms: i64,
+        /// How long the token is active yet.
+        token_left: Duration,
     },
     /// One of them is held or sold to someone else, or there are not as many.
     Taken,
     /// The user would hold more than one may.
     Limit,
-    /// The map has not got all of these positions.
+    /// The schedule has not got all of these seats.
     NoSeat,
+    /// The token may not try.
+    NotActive(Standing),
+}
+
+impl From<Ended> for Hold {
+    fn from(ended: Ended) -> Self {
+        Self::NotActive(ended.into())
+    }
+}
+
+impl From<Ended> for HoldMany {
+    fn from(ended: Ended) -> Self {
+        Self::NotActive(ended.into())
+    }
 }
 
 /// A reservation as the map has it.
@@ -160,8 +184,8 @@ pub enum Outcome {
 pub enum Finished {
     /// Sold.
     Sold {
-        /// How many seats of this schedule the user still holds.
-        left: u32,
+        /// Whether the token has ended with it, or there was none to end.
+        is_token_done: bool,
     },
     /// Held again, till its old deadline.
     Held,

@@ -41,7 +41,7 @@ impl Seats {
     /// Goes through a seat map's invariants; none if Redis has not got the map. `late` is the age from which what should
     /// end by itself has not.
     pub async fn audit(&self, schedule: ScheduleId, late: Duration) -> Result<Option<MapAudit>, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         for _ in 0..TRIES {
             match one_generation(&self.redis, &board.keys, late).await? {
                 Whole::Map(audit) => return Ok(Some(audit)),

@@ -99,8 +99,8 @@ impl Drop for Changing<'_> {
 }
 
 impl Board {
-    pub(super) fn new(schedule: ScheduleId, redis: &Redis) -> Self {
-        let keys = redis.keys().schedule(schedule);
+    pub(super) fn new(schedule: ScheduleId, queue: &str, redis: &Redis) -> Self {
+        let keys = redis.keys().schedule(queue, schedule);
         Self {
             schedule,
             calls: MapCalls::new(redis, &keys),

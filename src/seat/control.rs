@@ -123,7 +123,7 @@ impl Seats {
 
     /// How many seats are in which state now.
     pub async fn counts(&self, schedule: ScheduleId) -> Result<Counts, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         match self.on_map(&board, || store::look(&self.redis, &board.keys, None)).await? {
             Look::Seats { states, .. } => {
                 let count = |of: &[u8]| states.iter().filter(|state| of.contains(state)).count();

@@ -1,5 +1,6 @@
 //! The seats of a schedule: the plan (what there is, from Postgres, unchanging) and the map (who has what now, in Redis).
-//! Owns the `{schedule:…}` keys, the scripts `lua/seat/*` and Postgres' tables `concert_seat` and `seat_map`.
+//! Owns the `…:schedule:…` keys, which have their queue's hash tag, the scripts `lua/seat/*` and Postgres' tables
+//! `concert_seat` and `seat_map`.
 //!
 //! The map is a ration card, not the truth: Postgres says what is sold. A map that Redis does not have, or has lost, is
 //! built from Postgres before anything is answered from it.
@@ -18,6 +19,8 @@ mod store;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use tokio::sync::OnceCell;
+
 pub use answers::{
     Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Holder, Outcome, Released, Sweep,
 };
@@ -31,7 +34,8 @@ pub use render::{render_free, render_map};
 use crate::http::MAX_STREAMS;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
 use crate::postgres::Postgres;
-use crate::redis::{Followed, Redis, Then};
+use crate::queue::Asked;
+use crate::redis::Redis;
 use crate::shelf::Shelf;
 use crate::store_error::StoreError;
 use board::{Board, Renewing};
@@ -58,7 +62,7 @@ const LATELY: Duration = Duration::from_secs(10);
 pub struct Seats {
     redis: Redis,
     postgres: Postgres,
-    boards: Shelf<ScheduleId, Board>,
+    boards: Shelf<ScheduleId, OnceCell<Arc<Board>>>,
     hub: Hub,
     /// What was seen when all maps were last swept.
     swept: Mutex<Option<(Instant, HoldGauges)>>,
@@ -71,6 +75,8 @@ pub struct HoldTerms {
     pub ttl: Duration,
     /// The most that a user may hold of a schedule.
     pub most: u32,
+    /// After how long a token that waits, and was not seen, has left.
+    pub waiting_ttl: Duration,
 }
 
 /// Which seats are to be held together.
@@ -108,13 +114,26 @@ impl Seats {
     }
 
     /// The board of a schedule, which the caller knows to exist.
-    fn board(&self, schedule: ScheduleId) -> Arc<Board> {
-        self.boards.get(schedule, || Board::new(schedule, &self.redis))
+    async fn board(&self, schedule: ScheduleId) -> Result<Arc<Board>, StoreError> {
+        if let Some(board) = self.known_board(schedule, |board| Some(Arc::clone(board))) {
+            return Ok(board);
+        }
+        let board = self.boards.get(schedule, OnceCell::new);
+        let new = async || {
+            let queue = store::queue_of(&self.postgres, schedule).await?;
+            Ok(Arc::new(Board::new(schedule, &queue, &self.redis)))
+        };
+        board.get_or_try_init(new).await.cloned()
+    }
+
+    /// Shows the board of a schedule, if this instance has one.
+    fn known_board<T>(&self, schedule: ScheduleId, show: impl FnOnce(&Arc<Board>) -> Option<T>) -> Option<T> {
+        self.boards.see(schedule, |board| board.get().and_then(show))
     }
 
     /// What seats a schedule has.
     pub async fn plan(&self, schedule: ScheduleId) -> Result<Arc<Plan>, StoreError> {
-        self.board(schedule).plan(&self.postgres).await
+        self.board(schedule).await?.plan(&self.postgres).await
     }
 
     /// The seats that are free now, rendered.
@@ -141,10 +160,10 @@ impl Seats {
         now: Instant,
         show: impl FnOnce(&Arc<FreeList>) -> T,
     ) -> Option<T> {
-        self.boards.see(schedule, |board| {
+        self.known_board(schedule, |board| {
             let shown = board.fresh(now, show)?;
             if board.is_to_be_renewed(now) {
-                tokio::spawn(self.renew(Renewing(self.board(schedule))));
+                tokio::spawn(self.renew(Renewing(Arc::clone(board))));
             }
             Some(shown)
         })
@@ -164,17 +183,17 @@ impl Seats {
     /// How many are not sold, if this instance has seen it within the last moments; asks nobody.
     #[must_use]
     pub fn unsold_lately(&self, schedule: ScheduleId) -> Option<usize> {
-        self.boards.see(schedule, |board| board.unsold(LATELY))
+        self.known_board(schedule, |board| board.unsold(LATELY))
     }
 
     /// What the list shows, if it is fresh.
     fn known<T>(&self, schedule: ScheduleId, now: Instant, show: impl FnOnce(&Arc<FreeList>) -> T) -> Option<T> {
-        self.boards.see(schedule, |board| board.fresh(now, show))
+        self.known_board(schedule, |board| board.fresh(now, show))
     }
 
     /// Of those who find the list old, one asks and the others wait for what it gets.
     async fn ask_for_list(&self, schedule: ScheduleId) -> Result<Arc<FreeList>, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         let _one_at_a_time = board.refreshing().await;
         match board.fresh(Instant::now(), Arc::clone) {
             Some(list) => Ok(list),
@@ -192,11 +211,11 @@ impl Seats {
     /// All seats and what each is now, rendered.
     pub async fn seat_map(&self, schedule: ScheduleId) -> Result<Arc<SeatMap>, StoreError> {
         let list = self.free_list(schedule).await?;
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         Ok(board.map(&*board.plan(&self.postgres).await?, &list))
     }
 
-    /// Takes a seat for a while; none if the schedule has no such seat. What is named then follows at once if the user has it.
+    /// Takes a seat for a while, if the holder's token is active, and keeps that alive to the hold's end.
     pub async fn hold(
         &self,
         schedule: ScheduleId,
@@ -204,18 +223,16 @@ impl Seats {
         holder: &Holder,
         reservation: ReservationId,
         terms: HoldTerms,
-        then: Option<&Then>,
-    ) -> Result<Option<(Hold, Followed)>, StoreError> {
-        let board = self.board(schedule);
+    ) -> Result<Asked<Hold>, StoreError> {
+        let board = self.board(schedule).await?;
         let Some(position) = board.plan(&self.postgres).await?.position(seat) else {
-            return Ok(None);
+            return Ok(Asked::Answer(Hold::NoSeat));
         };
         let _changes = board.changing();
-        let hold = || store::hold(&board.calls, holder, reservation, position, terms, then);
-        self.on_map(&board, hold).await.map(Some)
+        self.on_map(&board, || store::hold(&board, holder, reservation, position, terms)).await
     }
 
-    /// Takes several seats for a while, all or none, under as many of `ids` as are needed: there must be one for each.
+    /// Likewise several seats, all or none, under as many of `ids` as are needed: there must be one for each.
     pub async fn hold_many(
         &self,
         schedule: ScheduleId,
@@ -223,18 +240,18 @@ impl Seats {
         holder: &Holder,
         ids: &[ReservationId],
         terms: HoldTerms,
-    ) -> Result<HoldMany, StoreError> {
-        let board = self.board(schedule);
+    ) -> Result<Asked<HoldMany>, StoreError> {
+        let board = self.board(schedule).await?;
         let plan = board.plan(&self.postgres).await?;
         let (positions, rows) = match wanted {
             Wanted::Seats(seats) => match seats.iter().map(|seat| plan.position(*seat)).collect::<Option<Vec<u32>>>() {
                 Some(positions) => (positions, ""),
-                None => return Ok(HoldMany::NoSeat),
+                None => return Ok(Asked::Answer(HoldMany::NoSeat)),
             },
             Wanted::Best(_) => (Vec::new(), plan.rows()),
         };
         let _changes = board.changing();
-        self.on_map(&board, || store::hold_many(&self.redis, &board.keys, holder, ids, &positions, rows, terms)).await
+        self.on_map(&board, || store::hold_many(&self.redis, &board, holder, ids, &positions, rows, terms)).await
     }
 
     /// One reservation of a user's, or all that it holds or is paying for in a schedule.
@@ -244,7 +261,7 @@ impl Seats {
         user: UserId,
         reservation: Option<ReservationId>,
     ) -> Result<Vec<Found>, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         self.on_map(&board, || store::find(&self.redis, &board.keys, user, reservation)).await
     }
 
@@ -256,14 +273,14 @@ impl Seats {
         reservation: ReservationId,
         token: Option<&str>,
     ) -> Result<Released, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         let _changes = board.changing();
         self.on_map(&board, || store::release(&self.redis, &board.keys, user, reservation, token)).await
     }
 
     /// The reservations that a user holds, or is paying for, in a schedule.
     pub async fn held(&self, schedule: ScheduleId, user: UserId) -> Result<Vec<Held>, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         self.on_map(&board, || store::held(&self.redis, &board.keys, user)).await
     }
 
@@ -275,22 +292,22 @@ impl Seats {
         reservation: ReservationId,
         token: Option<&str>,
     ) -> Result<Begun, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         let begin = || store::begin_payment(&board.calls, user, reservation, token);
         self.on_map(&board, begin).await
     }
 
-    /// Tells the map how an attempt to pay ended. What is named then follows at once if the user holds nothing more there.
+    /// Tells the map how an attempt to pay ended. If it is sold, the token of this place ends, unless its user holds more.
     pub async fn finish_payment(
         &self,
         schedule: ScheduleId,
         attempt: &Attempt,
         outcome: Outcome,
-        then: Option<&Then>,
-    ) -> Result<(Finished, Followed), StoreError> {
-        let board = self.board(schedule);
+        place: Option<u64>,
+    ) -> Result<Finished, StoreError> {
+        let board = self.board(schedule).await?;
         let _changes = board.changing();
-        store::finish_payment(&board.calls, attempt, outcome, then).await
+        store::finish_payment(&board, attempt, outcome, place).await
     }
 
     /// Frees the seat of a reservation that was refunded, unless it has passed to another since.
@@ -300,14 +317,14 @@ impl Seats {
         reservation: ReservationId,
         position: u32,
     ) -> Result<(), StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         let _changes = board.changing();
         store::refund(&self.redis, &board.keys, Some(reservation), position).await
     }
 
     /// One bounded step of the scheduler for one schedule; none if its map is not in Redis.
     pub async fn sweep(&self, schedule: ScheduleId, suspicious: Duration) -> Result<Option<Sweep>, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         let swept = store::sweep(&self.redis, &board.keys, suspicious).await?;
         if swept.as_ref().is_some_and(|sweep| sweep.freed > 0) {
             board.changing();

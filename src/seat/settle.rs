@@ -23,7 +23,7 @@ const MOST_AT_ODDS: usize = 1000;
 impl Seats {
     /// Brings the map, if there is one, to Postgres' truth. Returns at how many seats they differed.
     pub async fn settle(&self, schedule: ScheduleId) -> Result<u32, StoreError> {
-        let board = self.board(schedule);
+        let board = self.board(schedule).await?;
         let sold = self.sold_by_position(schedule).await?;
         let Some(Look::Seats { states, .. }) = store::look(&self.redis, &board.keys, None).await? else {
             return Ok(0);

@@ -8,11 +8,13 @@ use super::answers::{
     Attempt, Begun, Finished, Found, Held, Hold, HoldMany, HoldStatus, Holder, Known, Look, Outcome, Released, Sweep,
     Whose,
 };
+use super::board::Board;
 use super::plan::{Plan, Seat};
 use crate::ids::{ReservationId, ScheduleId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::redis::{Args, EACH, Followed, Gathered, Redis, Reply, ScheduleKeys, Script, Then, millis};
+use crate::queue::{Asked, Standing, TOKEN};
+use crate::redis::{Arg, Args, EACH, Gathered, Redis, Reply, ScheduleKeys, Script, millis};
 use crate::store_error::StoreError;
 
 pub(super) const MAP: &str = include_str!("../../lua/seat/map.lua");
@@ -24,9 +26,9 @@ static OPEN: LazyLock<Script> =
 static LOOK: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.look", &[MAP, include_str!("../../lua/seat/look.lua")]));
 static HOLD: LazyLock<Script> =
-    LazyLock::new(|| Script::new("seat.hold", &[MAP, EACH, include_str!("../../lua/seat/hold.lua")]));
+    LazyLock::new(|| Script::new("seat.hold", &[MAP, TOKEN, EACH, include_str!("../../lua/seat/hold.lua")]));
 static HOLD_MANY: LazyLock<Script> =
-    LazyLock::new(|| Script::new("seat.hold_many", &[MAP, include_str!("../../lua/seat/hold_many.lua")]));
+    LazyLock::new(|| Script::new("seat.hold_many", &[MAP, TOKEN, include_str!("../../lua/seat/hold_many.lua")]));
 static RELEASE: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.release", &[MAP, include_str!("../../lua/seat/release.lua")]));
 static HELD: LazyLock<Script> =
@@ -36,7 +38,7 @@ static FIND: LazyLock<Script> =
 static BEGIN_PAYMENT: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.begin_payment", &[MAP, EACH, include_str!("../../lua/seat/begin_payment.lua")]));
 static FINISH_PAYMENT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new("seat.finish_payment", &[MAP, EACH, include_str!("../../lua/seat/finish_payment.lua")])
+    Script::new("seat.finish_payment", &[MAP, TOKEN, EACH, include_str!("../../lua/seat/finish_payment.lua")])
 });
 static REFUND: LazyLock<Script> =
     LazyLock::new(|| Script::new("seat.refund", &[MAP, include_str!("../../lua/seat/refund.lua")]));
@@ -61,11 +63,11 @@ pub(super) struct MapCalls {
 
 impl MapCalls {
     pub(super) fn new(redis: &Redis, keys: &ScheduleKeys) -> Self {
-        let gathered = |script| Gathered::new(redis.clone(), script, keys);
+        let gathered = |script, keys| Gathered::new(redis.clone(), script, keys);
         Self {
-            hold: gathered(&HOLD),
-            begin_payment: gathered(&BEGIN_PAYMENT),
-            finish_payment: gathered(&FINISH_PAYMENT),
+            hold: gathered(&HOLD, keys.with_queue()),
+            begin_payment: gathered(&BEGIN_PAYMENT, keys.as_ref()),
+            finish_payment: gathered(&FINISH_PAYMENT, keys.with_queue()),
         }
     }
 }
@@ -119,58 +121,78 @@ pub(super) async fn look(
     }
 }
 
+/// What a script says that holds under a token: none if the map is missing; else what `read` makes of its word, unless the token
+/// may not try.
+fn tried<T>(
+    mut reply: Reply,
+    not_active: impl FnOnce(Standing) -> T,
+    read: impl FnOnce(&str, &mut Reply) -> Result<T, StoreError>,
+) -> Result<Option<Asked<T>>, StoreError> {
+    let Some(word) = word(&mut reply)? else { return Ok(None) };
+    let answer = match word.as_str() {
+        "UNOPENED" => return Ok(Some(Asked::Unopened)),
+        "LOST" => return Ok(Some(Asked::Lost { since: Duration::from_millis(reply.take()?) })),
+        "WAITING" => not_active(Standing::Waiting),
+        "EXPIRED" => not_active(Standing::Expired),
+        "COMPLETED" => not_active(Standing::Completed),
+        "UNKNOWN" => not_active(Standing::Unknown),
+        word => read(word, &mut reply)?,
+    };
+    Ok(Some(Asked::Answer(answer)))
+}
+
 pub(super) async fn hold(
-    calls: &MapCalls,
+    board: &Board,
     holder: &Holder,
     reservation: ReservationId,
     position: u32,
     terms: HoldTerms,
-    then: Option<&Then>,
-) -> Result<Option<(Hold, Followed)>, StoreError> {
-    let shared = vec![terms.most.into(), SWEEP_LIMIT.into()];
-    let Holder { user, token } = holder;
-    let ttl = millis(terms.ttl).into();
-    let own = vec![user.get().into(), reservation.get().into(), position.into(), token.clone().into(), ttl];
-    let is_had = |reply: &Reply| reply.peek(0).is_some_and(|word: String| word == "HELD" || word == "AGAIN");
-    let (mut reply, followed) = calls.hold.call_then(Args { shared, own }, then, is_had).await?;
-    let Some(word) = word(&mut reply)? else { return Ok(None) };
-    let hold = match word.as_str() {
-        "HELD" => Hold::Held(reply.parse()?),
-        "AGAIN" => Hold::Again(reply.parse()?),
-        "TAKEN" => Hold::Taken,
-        "LIMIT" => Hold::Limit,
-        "NO_SEAT" => Hold::NoSeat,
-        word => return Err(reply.unexpected(word)),
-    };
-    Ok(Some((hold, followed)))
+) -> Result<Option<Asked<Hold>>, StoreError> {
+    let waiting_ttl = millis(terms.waiting_ttl).into();
+    let shared = vec![terms.most.into(), SWEEP_LIMIT.into(), waiting_ttl, board.schedule.get().into()];
+    let Holder { user, place, token } = holder;
+    let (user, place, token) = (user.get().into(), (*place).into(), token.clone().into());
+    let own = vec![user, place, token, reservation.get().into(), position.into(), millis(terms.ttl).into()];
+    let reply = board.calls.hold.call(Args { shared, own }).await?;
+    tried(reply, Hold::NotActive, |word, reply| match word {
+        "HELD" | "AGAIN" => {
+            let (reservation, token_left) = (reply.parse()?, Duration::from_millis(reply.take()?));
+            Ok(Hold::Held { reservation, token_left })
+        }
+        "TAKEN" => Ok(Hold::Taken),
+        "LIMIT" => Ok(Hold::Limit),
+        "NO_SEAT" => Ok(Hold::NoSeat),
+        word => Err(reply.unexpected(word)),
+    })
 }
 
 /// Holds the seats at these positions, or the best if there are none, under as many of these ids as are needed.
 pub(super) async fn hold_many(
     redis: &Redis,
-    keys: &ScheduleKeys,
+    board: &Board,
     holder: &Holder,
     ids: &[ReservationId],
     positions: &[u32],
     rows: &str,
     terms: HoldTerms,
-) -> Result<Option<HoldMany>, StoreError> {
-    let call = HOLD_MANY.on(keys).arg(holder.user.get()).arg(list(ids)).arg(list(positions)).arg(rows);
-    let mut reply = redis.run(call.arg(millis(terms.ttl)).arg(terms.most).arg(SWEEP_LIMIT).arg(&*holder.token)).await?;
-    let Some(word) = word(&mut reply)? else { return Ok(None) };
-    match word.as_str() {
+) -> Result<Option<Asked<HoldMany>>, StoreError> {
+    let call = HOLD_MANY.on(board.keys.with_queue());
+    let call = call.arg(holder.user.get()).arg(list(ids)).arg(list(positions)).arg(rows);
+    let call = call.arg(millis(terms.ttl)).arg(terms.most).arg(SWEEP_LIMIT).arg(&*holder.token).arg(holder.place);
+    let reply = redis.run(call.arg(millis(terms.waiting_ttl)).arg(board.schedule.get())).await?;
+    tried(reply, HoldMany::NotActive, |word, reply| match word {
         "HELD" => {
-            let expires_ms = reply.take()?;
+            let (expires_ms, token_left) = (reply.take()?, Duration::from_millis(reply.take()?));
             let rest: Vec<String> = reply.rest()?;
             let seat = |seat: &[String]| Some((seat[0].parse().ok()?, seat[1].parse().ok()?));
             let seats = rest.chunks_exact(2).filter_map(seat).collect();
-            Ok(Some(HoldMany::Held { seats, expires_ms }))
+            Ok(HoldMany::Held { seats, expires_ms, token_left })
         }
-        "TAKEN" => Ok(Some(HoldMany::Taken)),
-        "LIMIT" => Ok(Some(HoldMany::Limit)),
-        "NO_SEAT" => Ok(Some(HoldMany::NoSeat)),
+        "TAKEN" => Ok(HoldMany::Taken),
+        "LIMIT" => Ok(HoldMany::Limit),
+        "NO_SEAT" => Ok(HoldMany::NoSeat),
         word => Err(reply.unexpected(word)),
-    }
+    })
 }
 
 fn list(items: &[impl ToString]) -> String {
@@ -265,12 +287,13 @@ pub(super) async fn begin_payment(
     }
 }
 
+/// `place`: of the token that has paid, if it is to end.
 pub(super) async fn finish_payment(
-    calls: &MapCalls,
+    board: &Board,
     attempt: &Attempt,
     outcome: Outcome,
-    then: Option<&Then>,
-) -> Result<(Finished, Followed), StoreError> {
+    place: Option<u64>,
+) -> Result<Finished, StoreError> {
     let outcome = match outcome {
         Outcome::Paid => "PAID",
         Outcome::Refused => "REFUSED",
@@ -278,22 +301,20 @@ pub(super) async fn finish_payment(
         Outcome::SoldToAnother => "SOLD_TO_ANOTHER",
     };
     let Attempt { reservation, user, position, number } = attempt;
-    let number = i64::from(*number).into();
-    let own = vec![user.get().into(), reservation.get().into(), (*position).into(), number, outcome.into()];
-    let args = Args { shared: Vec::new(), own };
-    let was_last = |reply: &Reply| reply.peek(0).is_some_and(|word: String| word == "SOLD") && reply.peek(1) == Some(0);
-    let (mut reply, followed) = calls.finish_payment.call_then(args, then, was_last).await?;
+    let (number, place) = (i64::from(*number).into(), place.map_or(Arg::Word(""), Arg::from));
+    let own = vec![user.get().into(), reservation.get().into(), (*position).into(), number, outcome.into(), place];
+    let args = Args { shared: vec![board.schedule.get().into()], own };
+    let mut reply = board.calls.finish_payment.call(args).await?;
     let word: String = reply.take()?;
-    let finished = match word.as_str() {
-        "SOLD" => Finished::Sold { left: reply.take()? },
-        "HELD" => Finished::Held,
-        "FREED" => Finished::Freed,
-        "YIELDED" => Finished::Yielded,
-        "GONE" => Finished::Gone,
-        "MISSING" => Finished::Missing,
-        word => return Err(reply.unexpected(word)),
-    };
-    Ok((finished, followed))
+    match word.as_str() {
+        "SOLD" => Ok(Finished::Sold { is_token_done: reply.take::<u8>()? == 1 }),
+        "HELD" => Ok(Finished::Held),
+        "FREED" => Ok(Finished::Freed),
+        "YIELDED" => Ok(Finished::Yielded),
+        "GONE" => Ok(Finished::Gone),
+        "MISSING" => Ok(Finished::Missing),
+        word => Err(reply.unexpected(word)),
+    }
 }
 
 /// Frees the seat of a reservation; without one, a seat that is sold to nobody whom the map knows.
@@ -349,6 +370,23 @@ pub(super) async fn sweep(
         Some(Attempt { reservation, user, position: found[2].parse().ok()?, number: found[3].parse().ok()? })
     });
     Ok(Some(Sweep { freed, live, oldest_payment, suspicious: suspicious.collect() }))
+}
+
+/// The name of the queue that serves a schedule. It never changes.
+pub(super) async fn queue_of(postgres: &Postgres, schedule: ScheduleId) -> Result<String, StoreError> {
+    let read = sqlx::query_scalar!(
+        "SELECT queue.name
+         FROM concert_schedule schedule
+         JOIN concert ON concert.id = schedule.concert_id
+         JOIN queue ON queue.id = concert.queue_id
+         WHERE schedule.id = $1",
+        schedule.get()
+    )
+    .fetch_optional(postgres.pool());
+    postgres.timed("seat.queue_of", read).await?.ok_or_else(|| {
+        let source = format!("there is no schedule {schedule}").into();
+        StoreError::Unexpected { store: "postgres", source }
+    })
 }
 
 /// The seats of a schedule, in order of position.

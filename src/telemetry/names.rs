@@ -121,10 +121,9 @@ const PLAIN: [&str; 5] = [
 ];
 
 /// What is done together.
-const BATCHED: [&str; 8] = [
+const BATCHED: [&str; 7] = [
     "queue.enter",
     "queue.check",
-    "queue.complete",
     "seat.hold",
     "seat.begin_payment",
     "seat.finish_payment",

@@ -13,7 +13,7 @@ struct Former(Vec<String>);
 impl Former {
     async fn keep(app: &TestApp) -> Self {
         let prefix = format!("{}:", app.settings.stores.key_prefix);
-        let keys = app.app.readiness.redis.keys().schedule(schedule(1));
+        let keys = app.app.readiness.redis.keys().schedule("default", schedule(1));
         let keys = keys.as_ref().iter().map(|key| key.strip_prefix(&prefix).unwrap().to_owned()).collect();
         let former = Self(keys);
         for key in &former.0 {

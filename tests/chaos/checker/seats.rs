@@ -37,13 +37,15 @@ async fn wrong_seats(cluster: &Cluster, programme: &Programme) -> Outcome<Vec<St
     let info: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await?;
     let this = info.lines().find_map(|line| line.strip_prefix("run_id:")).ok_or("Redis does not say who it is")?;
     let mut wrong = Vec::new();
-    for schedule in programme.queues.iter().flat_map(|queue| queue.schedules.clone()) {
+    let schedules =
+        programme.queues.iter().flat_map(|queue| queue.schedules.clone().map(|schedule| (&queue.name, schedule)));
+    for (queue, schedule) in schedules {
         let opened_in: Option<String> =
-            redis.hget(format!("onsale:{{schedule:{schedule}}}:map"), "incarnation").await?;
+            redis.hget(format!("onsale:{{queue:{queue}}}:schedule:{schedule}:map"), "incarnation").await?;
         if opened_in.is_none_or(|incarnation| incarnation != this) {
             continue;
         }
-        let states: Option<Vec<u8>> = redis.get(format!("onsale:{{schedule:{schedule}}}:seats")).await?;
+        let states: Option<Vec<u8>> = redis.get(format!("onsale:{{queue:{queue}}}:schedule:{schedule}:seats")).await?;
         let Some(states) = states else { continue };
         if i64::try_from(states.len())? != SEATS {
             wrong.push(format!("the map of schedule {schedule} has {} seats", states.len()));
@@ -56,8 +58,8 @@ async fn wrong_seats(cluster: &Cluster, programme: &Programme) -> Outcome<Vec<St
             }
         }
         let left: (u64, u64) = (
-            redis.zcard(format!("onsale:{{schedule:{schedule}}}:lapses")).await?,
-            redis.zcard(format!("onsale:{{schedule:{schedule}}}:paying")).await?,
+            redis.zcard(format!("onsale:{{queue:{queue}}}:schedule:{schedule}:lapses")).await?,
+            redis.zcard(format!("onsale:{{queue:{queue}}}:schedule:{schedule}:paying")).await?,
         );
         if left != (0, 0) {
             wrong.push(format!("schedule {schedule}: {} holds and {} payments under way", left.0, left.1));

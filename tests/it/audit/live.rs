@@ -104,7 +104,7 @@ fn a_map_that_is_lost_and_built_again_meanwhile_is_seen_whole_or_not_at_all() {
         };
         let mut losses = 0;
         while !looking.is_finished() {
-            app.redis(&["DEL", &format!("{{schedule:{large}}}:map")]).await;
+            app.redis(&["DEL", &format!("{{queue:default}}:schedule:{large}:map")]).await;
             app.app.seats.held(schedule(large), user(1)).await.unwrap();
             losses += 1;
             // Now within an audit, now between two.

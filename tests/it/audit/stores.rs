@@ -8,14 +8,18 @@ type Breach = (&'static [&'static str], &'static [u64], &'static [&'static str])
 
 const BREACHES: [Breach; 11] = [
     // A sold seat is free, a free one is sold, a held one is free, a hold has another's seat.
-    (&["SETRANGE", "{schedule:1}:seats", "0", "F"], &[4], &["schedule 1 seat 1"]),
-    (&["SETRANGE", "{schedule:1}:seats", "9", "S"], &[4], &["schedule 1 seat 10"]),
-    (&["SETRANGE", "{schedule:1}:seats", "1", "F"], &[4], &["schedule 1 reservation 2"]),
-    (&["HSET", "{schedule:1}:by_seat", "1", "77"], &[4, 7], &["schedule 1 reservation 2", "schedule 1 position 1"]),
+    (&["SETRANGE", "{queue:default}:schedule:1:seats", "0", "F"], &[4], &["schedule 1 seat 1"]),
+    (&["SETRANGE", "{queue:default}:schedule:1:seats", "9", "S"], &[4], &["schedule 1 seat 10"]),
+    (&["SETRANGE", "{queue:default}:schedule:1:seats", "1", "F"], &[4], &["schedule 1 reservation 2"]),
+    (
+        &["HSET", "{queue:default}:schedule:1:by_seat", "1", "77"],
+        &[4, 7],
+        &["schedule 1 reservation 2", "schedule 1 position 1"],
+    ),
     // A hold has no end, nobody ended it, and one is paying since 1970.
-    (&["DEL", "{schedule:1}:lapses"], &[7], &["schedule 1 position 1"]),
-    (&["ZADD", "{schedule:1}:lapses", "5", "2"], &[7], &["schedule 1 reservation 2"]),
-    (&["ZADD", "{schedule:1}:paying", "5", "2"], &[7], &["schedule 1 reservation 2"]),
+    (&["DEL", "{queue:default}:schedule:1:lapses"], &[7], &["schedule 1 position 1"]),
+    (&["ZADD", "{queue:default}:schedule:1:lapses", "5", "2"], &[7], &["schedule 1 reservation 2"]),
+    (&["ZADD", "{queue:default}:schedule:1:paying", "5", "2"], &[7], &["schedule 1 reservation 2"]),
     // Two tokens of one user, one that has ended and is active again, one that is active only in its record.
     (&["ZADD", "{queue:default}:waiting", "1", "2"], &[6], &["queue default user 2"]),
     (&["HSET", "{queue:default}:tokens", "2", "W:1:1:1"], &[6], &["queue default user 2", "queue default user 2"]),

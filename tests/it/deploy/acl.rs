@@ -65,7 +65,9 @@ async fn play(app: &TestApp) {
     app.give_up(&second, given_up).await.data();
     app.get("/api/v1/reservations", &second).await.data();
     app.get("/api/v1/concerts/schedules/1/seat-map", &second).await.data();
+    let other = app.hold(&first, 1, 21).await.reservation();
     let payment = app.pay(&first, reservation).await.payment();
+    app.pay(&first, other).await.payment();
     app.pay_many(&second, &many).await.payments();
     app.refund(1, payment).await.data();
     // Its turn, as the others have gone.
@@ -122,7 +124,7 @@ fn the_program_does_all_that_it_does_with_it_and_is_refused_nothing() {
         play_opening(&app).await;
         // A seat that the map has sold, and Postgres has not, is looked into.
         for state in ["S", "F"] {
-            redis.run("admin", &["SETRANGE", "onsale:{schedule:1}:seats", "45", state]).await.unwrap();
+            redis.run("admin", &["SETRANGE", "onsale:{queue:default}:schedule:1:seats", "45", state]).await.unwrap();
             app.app.seats.settle(schedule(1)).await.unwrap();
         }
         app.audit().await;

@@ -27,13 +27,20 @@ impl Bench {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let tag = match room {
-            "queue" => "queue:bench",
             "sample" => "sampler",
             "limit" => "limit:bench",
-            _ => "schedule:7",
+            _ => "queue:bench",
         };
-        let names = source::lists_keys(&format!("{room}.")).listed_keys();
-        let keys = names.into_iter().map(|name| (name.clone(), format!("lua_{number}:{{{tag}}}:{name}"))).collect();
+        let named = |room: &str, part: &str| {
+            let names = source::lists_keys(&format!("{room}.")).listed_keys();
+            let key = |name: String| (name.clone(), format!("lua_{number}:{{{tag}}}:{part}{name}"));
+            names.into_iter().map(key).collect::<Vec<_>>()
+        };
+        // A schedule's queue is with it.
+        let keys = match room {
+            "seat" => [named("seat", "schedule:7:"), named("queue", "")].concat(),
+            room => named(room, ""),
+        };
         let patient = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(20)));
         let client = Client::open(servers().await.redis_url()).unwrap();
         let connection = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
@@ -42,7 +49,12 @@ impl Bench {
 
     /// Runs a script of the room; its reply begins with a word.
     pub async fn run(&self, name: &str, args: &[&str]) -> Vec<String> {
-        let op = format!("{}.{name}", self.room);
+        self.run_of(self.room, name, args).await
+    }
+
+    /// Runs a script of this room on the last of the keys.
+    pub async fn run_of(&self, room: &str, name: &str, args: &[&str]) -> Vec<String> {
+        let op = format!("{room}.{name}");
         let reply = texts(self.invoke(&op, args).await);
         self.said.lock().unwrap().entry(op).or_default().insert(reply[0].clone());
         reply
@@ -60,7 +72,13 @@ impl Bench {
     async fn invoke(&self, op: &str, args: &[&str]) -> Value {
         let script = redis::Script::new(&source::joined(op));
         let mut invocation = script.prepare_invoke();
-        for (_, key) in &self.keys {
+        if op == "queue.complete" {
+            // Whatever the schedules, it is this one.
+            for name in args[2].split_whitespace().flat_map(|_| ["map", "holds", "by_user"]) {
+                invocation.key(self.key(name));
+            }
+        }
+        for (_, key) in self.keys_of(op) {
             invocation.key(key);
         }
         for arg in args {
@@ -87,6 +105,11 @@ impl Bench {
         let answer = self.ask(command).await;
         assert_eq!(answer.len(), 1, "{command}: {answer:?}");
         answer.into_iter().next().unwrap()
+    }
+
+    /// Has Redis carry out a command whose words hold spaces.
+    pub async fn execute(&self, command: &Cmd) {
+        command.exec_async(&mut self.connection.clone()).await.unwrap();
     }
 
     /// Redis' clock, in microseconds.
@@ -123,7 +146,19 @@ impl Bench {
         assert_eq!(said.get(op), Some(&source::named(op).promised_words()), "the words of {op}");
     }
 
-    fn key(&self, name: &str) -> &str {
+    /// The keys that a script takes: a queue's are the last, and a schedule's go without them where it does not need them.
+    fn keys_of(&self, op: &str) -> &[(String, String)] {
+        let own = source::lists_keys(op).listed_keys().len();
+        if op.starts_with("queue.") {
+            &self.keys[self.keys.len() - own..]
+        } else if source::openings(op).contains(&"queue.token") {
+            &self.keys
+        } else {
+            &self.keys[..own]
+        }
+    }
+
+    pub fn key(&self, name: &str) -> &str {
         let found = self.keys.iter().find(|(known, _)| known == name);
         found.map_or_else(|| panic!("no key {name}"), |(_, key)| key)
     }

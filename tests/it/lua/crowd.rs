@@ -91,7 +91,7 @@ fn who_was_seen_lives_on_and_who_does_not_wait_is_told_of() {
         let (_, [_, entered, seen]) = queue.record(4).await;
         assert_eq!(seen, entered, "a sighting of long ago takes nothing away");
 
-        queue.complete(1, 101, "").await;
+        queue.complete(1, 101).await;
         assert_eq!(queue.see(&[(1, 101, 0), (1, 100, 0)]).await, ["SEEN", "1:101:COMPLETED:0:0", "1:100:EXPIRED:0:0"]);
         queue.vanish([2]).await;
         let gone = queue.record(2).await;

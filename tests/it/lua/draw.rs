@@ -177,7 +177,7 @@ fn no_more_try_than_there_are_seats_to_try_for() {
         queue.stock = 2;
         queue.enter_all([1, 2, 3, 4]).await;
         assert_eq!(queue.active().await, ["1", "2"]);
-        queue.keep(1, 101, 60_000, 7).await;
+        queue.hold_in(1, &[7]).await;
         assert_eq!(queue.promote().await[..3], ["STEPPED", "1", "3"], "a seat was free beside the one held");
         queue.stock = 1;
         assert_eq!(queue.promote().await[..3], ["STEPPED", "1", "3"]);

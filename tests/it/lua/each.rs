@@ -8,19 +8,23 @@ use crate::support::block_on;
 fn each_hold_is_decided_on_its_own_in_its_turn() {
     block_on(async {
         let seats = SeatBench::of("FFFS").await;
-        let terms = ["2", "100"];
-        let calls: [&[&str]; 7] = [
-            &["1", "10", "0", "1-1", "60000"],
-            &["2", "20", "0", "1-2", "60000"],
-            &["1", "11", "1", "1-1", "60000"],
-            &["1", "12", "2", "1-1", "60000"],
-            &["3", "30", "3", "1-3", "60000"],
-            &["3", "31", "9", "1-3", "60000"],
-            &["1", "13", "0", "1-1", "60000"],
+        for user in 1..=3 {
+            seats.let_in(user, 60_000).await;
+        }
+        let terms = ["2", "100", "60000", "7"];
+        let calls: [&[&str]; 8] = [
+            &["1", "1", "1-1", "10", "0", "60000"],
+            &["2", "2", "1-2", "20", "0", "60000"],
+            &["1", "1", "1-1", "11", "1", "60000"],
+            &["1", "1", "1-1", "12", "2", "60000"],
+            &["3", "3", "1-3", "30", "3", "60000"],
+            &["3", "3", "1-3", "31", "9", "60000"],
+            &["1", "1", "1-1", "13", "0", "60000"],
+            &["4", "4", "1-4", "40", "2", "60000"],
         ];
         let replies = seats.run_each("hold", &terms, &calls).await;
         let words: Vec<&str> = replies.iter().map(|reply| &*reply[0]).collect();
-        assert_eq!(words, ["HELD", "TAKEN", "HELD", "LIMIT", "TAKEN", "NO_SEAT", "AGAIN"]);
+        assert_eq!(words, ["HELD", "TAKEN", "HELD", "LIMIT", "TAKEN", "NO_SEAT", "AGAIN", "EXPIRED"]);
         assert_eq!(seats.states().await, "HHFS");
         assert_eq!(replies[6][1], "10");
     });
@@ -30,17 +34,15 @@ fn each_hold_is_decided_on_its_own_in_its_turn() {
 fn a_call_that_fails_leaves_its_neighbours_alone() {
     block_on(async {
         let seats = SeatBench::of("FFF").await;
-        let replies = seats
-            .run_each(
-                "hold",
-                &["2", "100"],
-                &[
-                    &["1", "10", "0", "1-1", "60000"],
-                    &["2", "20", "no number", "1-2", "60000"],
-                    &["3", "30", "2", "1-3", "60000"],
-                ],
-            )
-            .await;
+        for user in 1..=3 {
+            seats.let_in(user, 60_000).await;
+        }
+        let calls: [&[&str]; 3] = [
+            &["1", "1", "1-1", "10", "0", "60000"],
+            &["2", "2", "1-2", "20", "no number", "60000"],
+            &["3", "3", "1-3", "30", "2", "60000"],
+        ];
+        let replies = seats.run_each("hold", &["2", "100", "60000", "7"], &calls).await;
         assert_eq!(replies[0], ["HELD", "10", "60000"]);
         assert_eq!(replies[1][0], "FAILED");
         assert!(replies[1][1].contains("not an integer"), "{replies:?}");
@@ -61,10 +63,13 @@ fn payments_begin_and_end_each_on_its_own() {
         let begun = seats.run_each("begin_payment", &[], &calls).await;
         let (first, third) = (vec!["BEGUN", "0", "1"], vec!["BEGUN", "1", "1"]);
         assert_eq!(begun, [first, vec!["UNKNOWN"], third, vec!["PAYING"], vec!["OTHER_TOKEN"]]);
-        let ended: [&[&str]; 3] =
-            [&["1", "10", "0", "1", "PAID"], &["2", "20", "1", "1", "REFUSED"], &["3", "30", "2", "1", "REFUSED"]];
-        let ended = seats.run_each("finish_payment", &[], &ended).await;
-        assert_eq!(ended, [vec!["SOLD", "0"], vec!["HELD"], vec!["GONE"]]);
+        let ended: [&[&str]; 3] = [
+            &["1", "10", "0", "1", "PAID", "1"],
+            &["2", "20", "1", "1", "REFUSED", ""],
+            &["3", "30", "2", "1", "REFUSED", ""],
+        ];
+        let ended = seats.run_each("finish_payment", &["7"], &ended).await;
+        assert_eq!(ended, [vec!["SOLD", "1"], vec!["HELD"], vec!["GONE"]]);
         assert_eq!(seats.states().await, "SHH");
     });
 }
@@ -97,21 +102,15 @@ fn a_batch_lets_in_as_many_as_come_with_it() {
 }
 
 #[test]
-fn tokens_are_checked_and_ended_each_on_its_own() {
+fn tokens_are_checked_each_on_its_own() {
     block_on(async {
         let mut queue = QueueBench::opened().await;
         queue.cap = 2;
         queue.enter_all(1..=3).await;
         let ttl = queue.waiting_ttl.to_string();
-        let checks: [&[&str]; 4] =
-            [&["1", "101", "0", "0"], &["3", "103", "0", "0"], &["2", "102", "90000", "5"], &["9", "999", "0", "0"]];
+        let checks: [&[&str]; 4] = [&["1", "101"], &["3", "103"], &["2", "102"], &["9", "999"]];
         let checked = queue.run_each("check", &[&ttl], &checks).await;
         let words: Vec<&str> = checked.iter().map(|reply| &*reply[0]).collect();
         assert_eq!(words, ["ACTIVE", "WAITING", "ACTIVE", "UNKNOWN"]);
-        assert_eq!(queue.one("HGET holding 2").await, "5");
-        let ended: [&[&str]; 3] =
-            [&["1", "101", "", "", "0", "0"], &["2", "102", "", "", "0", "0"], &["3", "103", "", "", "0", "0"]];
-        let ended = queue.run_each("complete", &[], &ended).await;
-        assert_eq!(ended, [vec!["COMPLETED"], vec!["HOLDING", "5"], vec!["GONE"]]);
     });
 }

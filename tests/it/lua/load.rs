@@ -69,7 +69,7 @@ fn what_is_paid_while_the_map_is_built_stays_sold() {
         assert_eq!(seats.finish(1, 10, 1, "PAID").await, ["MISSING"]);
         assert_eq!(seats.one("EXISTS seats").await, "0", "half a map would be worse than none");
         seats.load("a", "FFF").await;
-        assert_eq!(seats.finish(1, 10, 1, "PAID").await, ["SOLD", "0"]);
+        assert_eq!(seats.finish(1, 10, 1, "PAID").await, ["SOLD", "1"]);
         assert_eq!(seats.finish(1, 11, 2, "REFUSED").await, ["GONE"]);
         // Reservation 9 had the seat when Postgres was asked, which is longer ago than the payment.
         seats.open("a", &[(1, 9)]).await;

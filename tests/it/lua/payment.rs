@@ -78,7 +78,7 @@ fn finish_payment_ends_it_in_every_way() {
         for reservation in [10, 11, 12] {
             seats.begin(1, reservation).await;
         }
-        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "3"]);
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "1"]);
         assert_eq!(seats.finish(1, 11, 1, "ABORTED").await, ["FREED"]);
         assert_eq!(seats.finish(1, 12, 2, "REFUSED").await, ["HELD"]);
         seats.begin(1, 13).await;
@@ -98,6 +98,94 @@ fn finish_payment_ends_it_in_every_way() {
 }
 
 #[test]
+fn the_token_that_paid_ends_with_its_last_seat() {
+    block_on(async {
+        let mut seats = SeatBench::of("FFFFFF").await;
+        for (user, reservation, position) in [(1, 10, 0), (1, 11, 1), (2, 20, 2), (3, 30, 3), (4, 40, 4)] {
+            seats.hold(user, reservation, position).await;
+            seats.begin(user, reservation).await;
+        }
+        let status = async |seats: &SeatBench, user: u64| {
+            let record = seats.one(&format!("HGET tokens {user}")).await;
+            let active = seats.one(&format!("ZSCORE active {user}")).await != "nil";
+            (record[..1].to_owned(), active, seats.one(&format!("HEXISTS holding {user}")).await == "1")
+        };
+        let (live, used) = (("A".to_owned(), true, true), ("C".to_owned(), false, false));
+        seats.pays = Some(1);
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "0"], "one is held still");
+        assert_eq!(status(&seats, 1).await, live);
+        assert_eq!(seats.finish(1, 11, 1, "PAID").await, ["SOLD", "1"]);
+        assert_eq!(status(&seats, 1).await, used);
+        assert_ne!(seats.one("ZSCORE ended 1").await, "nil", "its record is forgotten some day");
+        assert_eq!(seats.finish(1, 11, 1, "PAID").await, ["SOLD", "1"], "told twice");
+
+        seats.pays = Some(7);
+        assert_eq!(
+            seats.finish(2, 20, 2, "PAID").await,
+            ["SOLD", "1"],
+            "a token that is not the user's, or not any more"
+        );
+        assert_eq!(status(&seats, 2).await, live);
+
+        let list = redis::cmd("HSET").arg(seats.key("holding")).arg("3").arg("7 70").clone();
+        seats.execute(&list).await;
+        seats.pays = Some(3);
+        assert_eq!(seats.finish(3, 30, 3, "PAID").await, ["SOLD", "0"], "there may be one in another schedule");
+        assert_eq!(status(&seats, 3).await, live);
+
+        seats.pays = Some(4);
+        for outcome in ["REFUSED", "ABORTED", "SOLD_TO_ANOTHER"] {
+            seats.finish(4, 40, 4, outcome).await;
+            assert_eq!(status(&seats, 4).await, live, "{outcome}: it has paid nothing");
+        }
+        seats.queue_is_lost().await;
+        assert_eq!(seats.finish(4, 40, 4, "PAID").await, ["SOLD", "0"], "the queue has to be asked first");
+        assert_eq!(status(&seats, 4).await, live);
+    });
+}
+
+#[test]
+fn complete_looks_at_what_is_held_in_the_same_moment() {
+    block_on(async {
+        let mut seats = SeatBench::of("FFFFFF").await;
+        let complete = async |seats: &SeatBench, user: u64, schedules: &str, only: &str| {
+            let user = user.to_string();
+            seats.run_of("queue", "complete", &[&user, &user, schedules, only]).await
+        };
+        let active = async |seats: &SeatBench, user: u64| seats.one(&format!("ZSCORE active {user}")).await;
+        seats.hold(1, 10, 0).await;
+        seats.hold_ttl = 30_000;
+        seats.hold(1, 11, 1).await;
+        assert_eq!(complete(&seats, 1, "", "0").await, ["HOLDING", "7"]);
+        assert_eq!(complete(&seats, 1, "5", "0").await, ["HOLDING", "7"]);
+        assert_eq!(complete(&seats, 1, "7", "5").await, ["GONE"], "it has nothing to do with 5");
+        assert_eq!(complete(&seats, 1, "7", "7").await, ["KEPT"]);
+        assert_eq!(active(&seats, 1).await, seats.one("ZSCORE lapses 10").await, "it ends with the last hold");
+        seats.release(1, 10).await;
+        assert_eq!(complete(&seats, 1, "7", "0").await, ["KEPT"]);
+        assert_eq!(active(&seats, 1).await, seats.one("ZSCORE lapses 11").await);
+        seats.outlive(11).await;
+        assert_eq!(complete(&seats, 1, "7", "0").await, ["COMPLETED"], "what has lapsed, reaped or not, is not held");
+        assert_eq!(complete(&seats, 1, "7", "0").await, ["GONE"]);
+
+        seats.hold(2, 20, 2).await;
+        seats.begin(2, 20).await;
+        seats.outlive(20).await;
+        assert_eq!(complete(&seats, 2, "7", "0").await, ["KEPT"], "it may be paid yet");
+        let left = active(&seats, 2).await.parse::<i64>().unwrap() - seats.now_us().await / 1000;
+        assert!((1_000..=5_000).contains(&left), "{left}");
+        seats.finish(2, 20, 2, "PAID").await;
+        assert_eq!(complete(&seats, 2, "5 7", "0").await, ["COMPLETED"]);
+        seats.let_in(3, 60_000).await;
+        seats.ask("HSET map incarnation other").await;
+        assert_eq!(complete(&seats, 3, "7", "0").await, ["MISSING", "7"], "a map of another Redis may lack a sale");
+        seats.queue_is_lost().await;
+        assert_eq!(complete(&seats, 3, "7", "0").await, ["UNOPENED"]);
+        seats.assert_said_all("queue.complete");
+    });
+}
+
+#[test]
 fn a_payment_under_way_has_no_time_limit() {
     block_on(async {
         let seats = paying().await;
@@ -109,7 +197,7 @@ fn a_payment_under_way_has_no_time_limit() {
         assert_eq!(seats.held(1).await, ["HELD", "10"]);
         assert_eq!(seats.hold(2, 20, 0).await, ["TAKEN"]);
         assert_eq!(seats.states().await, "PFF");
-        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "0"]);
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "1"]);
     });
 }
 
@@ -178,7 +266,7 @@ fn what_is_paid_evicts_even_another_who_is_paying() {
     block_on(async {
         let seats = taken_in_a_new_map().await;
         seats.begin(2, 20).await;
-        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "0"]);
+        assert_eq!(seats.finish(1, 10, 0, "PAID").await, ["SOLD", "1"]);
         seats.assert_ended(2, 20, "G").await;
         for outcome in ["REFUSED", "ABORTED"] {
             assert_eq!(seats.finish(2, 20, 0, outcome).await, ["GONE"]);

@@ -92,7 +92,7 @@ fn whoever_has_ended_gets_a_new_place() {
         assert_eq!(queue.leave(1, 102).await, ["LEFT", ""]);
         assert_eq!(queue.enter(1).await[..3], ["ACTIVE", "103", "1"], "a token given up");
         assert_eq!(queue.one("EXISTS ended").await, "0", "a live token's record is not to be forgotten");
-        assert_eq!(queue.complete(1, 103, "").await, ["COMPLETED"]);
+        assert_eq!(queue.complete(1, 103).await, ["COMPLETED"]);
         assert_eq!(queue.enter(1).await[..3], ["ACTIVE", "104", "1"], "a token that has paid");
         queue.enter(2).await;
         queue.vanish([2]).await;
@@ -118,7 +118,7 @@ fn rank_tells_what_a_token_is_and_counts_as_seen() {
         queue.leave(2, 102).await;
         assert_eq!(queue.rank(3, 103).await[..2], ["WAITING", "0"]);
         assert_eq!(queue.rank(2, 102).await, ["EXPIRED"]);
-        queue.complete(1, 101, "").await;
+        queue.complete(1, 101).await;
         assert_eq!(queue.rank(1, 101).await, ["COMPLETED"]);
         assert_eq!(queue.rank(4, 104).await, ["UNKNOWN"], "a place that was never given");
         queue.lose().await;
@@ -140,13 +140,11 @@ fn check_tells_whether_a_token_may_try() {
         assert!((1..=60_000).contains(&number(&left, 1)), "{left:?}");
         let before = queue.snapshot().await;
         assert_eq!(queue.check(2, 102).await, ["WAITING"]);
-        assert_eq!(queue.keep(2, 102, 9_000, 5).await, ["WAITING"], "nothing is kept for one who waits");
         assert_eq!(queue.snapshot().await, before, "a look changes nothing");
         queue.leave(3, 103).await;
         assert_eq!(queue.check(3, 103).await, ["EXPIRED"]);
-        queue.complete(1, 101, "").await;
-        assert_eq!(queue.keep(1, 101, 9_000, 5).await, ["COMPLETED"], "nothing is kept for one who has ended");
-        assert_eq!(queue.one("EXISTS holding").await, "0");
+        queue.complete(1, 101).await;
+        assert_eq!(queue.check(1, 101).await, ["COMPLETED"]);
         assert_eq!(queue.check(2, 104).await, ["UNKNOWN"]);
         queue.lose().await;
         assert_eq!(queue.check(2, 102).await, ["UNOPENED"]);
@@ -157,31 +155,11 @@ fn check_tells_whether_a_token_may_try() {
 }
 
 #[test]
-fn a_held_seat_keeps_the_token_and_never_shortens_it() {
-    block_on(async {
-        let mut queue = QueueBench::opened().await;
-        queue.active_ttl = 5_000;
-        queue.enter(1).await;
-        let short = queue.one("ZSCORE active 1").await;
-        assert!(number(&queue.keep(1, 101, 1_000, 5).await, 1) > 2_000);
-        assert_eq!(queue.one("ZSCORE active 1").await, short, "the token outlives the hold");
-        assert_eq!(queue.keep(1, 101, 90_000, 15).await, ["ACTIVE", "90000"]);
-        queue.keep(1, 101, 90_000, 5).await;
-        queue.keep(1, 101, 90_000, 1).await;
-        assert_eq!(queue.one("HGET holding 1").await, "5 15 1", "each schedule once, and 1 is not in 15");
-        let longest = queue.one("ZSCORE active 1").await;
-        queue.enter(1).await;
-        assert_eq!(queue.one("ZSCORE active 1").await, longest, "entering again does not cut it");
-    });
-}
-
-#[test]
 fn leave_ends_a_live_token_at_once() {
     block_on(async {
         let queue = QueueBench::opened().await;
         queue.enter_all([1, 2, 3]).await;
-        queue.keep(1, 101, 1_000, 7).await;
-        queue.keep(1, 101, 1_000, 9).await;
+        queue.hold_in(1, &[7, 9]).await;
         let before = queue.snapshot().await;
         assert_eq!(queue.leave(4, 104).await, ["UNKNOWN"]);
         assert_eq!(queue.leave(4, 101).await, ["GONE"], "another's place is not one's own");
@@ -208,30 +186,21 @@ fn complete_ends_a_token_that_holds_nothing_more() {
     block_on(async {
         let queue = QueueBench::opened().await;
         queue.enter_all([1, 2]).await;
-        for schedule in [1, 15, 5] {
-            queue.keep(1, 101, 1_000, schedule).await;
-        }
-        assert_eq!(queue.complete(2, 102, "").await, ["GONE"], "a waiting token cannot have paid");
-        assert_eq!(queue.complete(1, 100, "").await, ["GONE"], "nor an older one of the same user");
-        assert_eq!(queue.complete(1, 101, "15").await, ["HOLDING", "1 5"], "neither is in 15");
-        assert_eq!(queue.one("HGET holding 1").await, "1 5");
-        assert_eq!(queue.active().await, ["1"]);
-        assert_eq!(queue.complete_later(1, 101, "5", 1).await, ["HOLDING", "1"], "and perhaps in 1");
-        assert_eq!(queue.complete_later(1, 101, "5 1", 2_000).await, ["KEPT"]);
-        assert_eq!(queue.one("HGET holding 1").await, "1 5");
-        let left = queue.one("ZSCORE active 1").await.parse::<i64>().unwrap() - queue.now_us().await / 1000;
-        assert!((1_000..=2_000).contains(&left), "it ends with the last hold: {left}");
-        assert_eq!(queue.complete_if_held_in(7, 1, 101).await, ["GONE"], "it has nothing to do with 7");
-        assert_eq!(queue.complete_if_held_in(5, 1, 101).await, ["COMPLETED"]);
-        assert_eq!(queue.complete(1, 101, "15 5 1").await, ["GONE"]);
+        queue.hold_in(1, &[1, 15, 5]).await;
+        assert_eq!(queue.complete(2, 102).await, ["GONE"], "a waiting token cannot have paid");
+        assert_eq!(queue.complete(1, 100).await, ["GONE"], "nor an older one of the same user");
+        assert_eq!(queue.complete(1, 101).await, ["HOLDING", "1 15 5"], "nobody has looked there");
+        assert_eq!((queue.one("HGET holding 1").await, queue.active().await), ("1 15 5".into(), vec!["1".to_owned()]));
+        queue.ask("DEL holding").await;
+        assert_eq!(queue.complete(1, 101).await, ["COMPLETED"]);
+        assert_eq!(queue.complete(1, 101).await, ["GONE"]);
 
         assert_eq!(queue.one("EXISTS active").await, "0", "the slot is free");
         assert_eq!(queue.one("EXISTS holding").await, "0");
         assert_eq!((queue.record(1).await.0, queue.ask("ZRANGE ended 0 -1").await), ("C".into(), vec!["1".to_owned()]));
 
         queue.fail_over();
-        assert_eq!(queue.complete(2, 102, "").await, ["UNOPENED"]);
-        queue.assert_said_all("queue.complete");
+        assert_eq!(queue.complete(2, 102).await, ["UNOPENED"]);
     });
 }
 
@@ -257,13 +226,13 @@ fn an_older_token_has_expired_and_a_future_place_is_unknown() {
     block_on(async {
         let queue = QueueBench::opened().await;
         queue.enter(1).await;
-        queue.complete(1, 101, "").await;
+        queue.complete(1, 101).await;
         assert_eq!(queue.rank(1, 101).await, ["COMPLETED"]);
         queue.enter(1).await;
         assert_eq!(queue.rank(1, 101).await, ["EXPIRED"], "the older token");
         assert_eq!(queue.check(1, 101).await, ["EXPIRED"]);
         assert_eq!(queue.leave(1, 101).await, ["GONE"], "and does not end the newer");
-        assert_eq!(queue.complete(1, 101, "").await, ["GONE"]);
+        assert_eq!(queue.complete(1, 101).await, ["GONE"]);
         assert_eq!(queue.rank(1, 102).await[0], "ACTIVE");
         assert_eq!(queue.rank(1, 103).await, ["UNKNOWN"]);
         assert_eq!(queue.rank(9, 102).await, ["EXPIRED"], "a place given, to another or long forgotten");

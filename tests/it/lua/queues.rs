@@ -154,31 +154,23 @@ impl QueueBench {
     }
 
     pub async fn check(&self, user: u64, place: u64) -> Vec<String> {
-        self.keep(user, place, 0, 0).await
+        self.run("check", &[&self.waiting_ttl.to_string(), &user.to_string(), &place.to_string()]).await
     }
 
-    /// Keeps the token for a seat held in a schedule.
-    pub async fn keep(&self, user: u64, place: u64, keep: u64, schedule: u64) -> Vec<String> {
-        let [user, place, keep, schedule] = [user, place, keep, schedule].map(|number| number.to_string());
-        self.run("check", &[&self.waiting_ttl.to_string(), &user, &place, &keep, &schedule]).await
+    /// Seats are held by an active user in these schedules, as `seat.hold` says it.
+    pub async fn hold_in(&self, user: u64, schedules: &[u64]) {
+        let list: Vec<String> = schedules.iter().map(u64::to_string).collect();
+        let key = self.key("holding").to_owned();
+        let set = redis::cmd("HSET").arg(key).arg(user).arg(list.join(" ")).clone();
+        self.execute(&set).await;
     }
 
     pub async fn leave(&self, user: u64, place: u64) -> Vec<String> {
         self.run("leave", &[&user.to_string(), &place.to_string(), &self.waiting_ttl.to_string()]).await
     }
 
-    pub async fn complete(&self, user: u64, place: u64, done: &str) -> Vec<String> {
-        self.run("complete", &[&user.to_string(), &place.to_string(), done, "", "0", "0"]).await
-    }
-
-    /// With seats still held in these schedules for so many ms.
-    pub async fn complete_later(&self, user: u64, place: u64, held: &str, left: u64) -> Vec<String> {
-        self.run("complete", &[&user.to_string(), &place.to_string(), "", held, &left.to_string(), "0"]).await
-    }
-
-    /// Only if a seat was held in this schedule.
-    pub async fn complete_if_held_in(&self, schedule: u64, user: u64, place: u64) -> Vec<String> {
-        self.run("complete", &[&user.to_string(), &place.to_string(), "1 5 15", "", "0", &schedule.to_string()]).await
+    pub async fn complete(&self, user: u64, place: u64) -> Vec<String> {
+        self.run("complete", &[&user.to_string(), &place.to_string(), "", "0"]).await
     }
 
     /// A page of the audit.

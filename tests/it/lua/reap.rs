@@ -73,7 +73,7 @@ fn ended_records_are_forgotten_after_their_time() {
         queue.cap = 9;
         queue.enter_all(1..=4).await;
         for user in 1..=3 {
-            queue.complete(user, 100 + user, "").await;
+            queue.complete(user, 100 + user).await;
         }
         queue.promote().await;
         assert_eq!(queue.rank(3, 103).await, ["COMPLETED"], "not yet");

@@ -7,12 +7,15 @@ use super::{Bench, number};
 /// Stands for any age but none.
 pub const AGE: &str = "an age";
 
-/// How the token is named under which a user holds.
+/// How the token is named under which a user holds; its place is the user's number.
 pub fn token(user: u64) -> String {
     format!("1-{user}")
 }
 
-/// A schedule's map and how it is asked.
+/// Which schedule it is.
+pub const SCHEDULE: &str = "7";
+
+/// A schedule's map and how it is asked. Whoever holds has an active token, unless it has one that is not.
 pub struct SeatBench {
     bench: Bench,
     pub hold_ttl: u64,
@@ -20,6 +23,8 @@ pub struct SeatBench {
     pub limit: u64,
     pub suspicious: u64,
     pub retention: u64,
+    /// The place of the token that pays, which ends with the payment.
+    pub pays: Option<u64>,
 }
 
 impl Deref for SeatBench {
@@ -34,7 +39,7 @@ impl SeatBench {
     /// A schedule whose map Redis has not got.
     pub async fn missing() -> Self {
         let bench = Bench::new("seat").await;
-        Self { bench, hold_ttl: 60_000, most: 4, limit: 100, suspicious: 60_000, retention: 60_000 }
+        Self { bench, hold_ttl: 60_000, most: 4, limit: 100, suspicious: 60_000, retention: 60_000, pays: None }
     }
 
     /// A schedule with these seats, one letter each.
@@ -63,31 +68,74 @@ impl SeatBench {
             sold.iter().map(|(position, reservation)| format!("{position}:{reservation}")).collect();
         let doubt = doubt.to_string();
         let args: Vec<&str> = [nonce, &doubt].into_iter().chain(sold.iter().map(String::as_str)).collect();
+        self.open_queue().await;
         self.run("open", &args).await
+    }
+
+    /// Opens the queue that serves the schedule, as if long ago, with places up to 1000 given.
+    pub async fn open_queue(&self) {
+        self.run_of("queue", "open", &["1000", "60000", "0"]).await;
+        self.ask("HSET state opened 5 window 0").await;
+    }
+
+    /// Gives a user an active token for as long, unless it has one of any kind.
+    pub async fn let_in(&self, user: u64, ttl: i64) {
+        let now = self.now_us().await / 1000;
+        if self.one(&format!("HSETNX tokens {user} A:{user}:{now}:{now}")).await == "1" {
+            self.ask(&format!("ZADD active {} {user}", now + ttl)).await;
+        }
     }
 
     pub async fn look(&self, generation: &str, version: u64) -> Vec<String> {
         self.run("look", &[generation, &version.to_string(), &self.limit.to_string()]).await
     }
 
+    /// Gives users tokens that may not try: which, and what is said of them.
+    pub async fn let_in_otherwise(&self) -> [(u64, &'static str); 5] {
+        let now = self.now_us().await / 1000;
+        for (user, status) in [(501, "W"), (502, "E"), (503, "C")] {
+            self.ask(&format!("HSET tokens {user} {status}:{user}:{now}:{now}")).await;
+        }
+        // A former Redis may have given this place, and no Redis that one.
+        self.ask("HSET tokens 504 E:1:5:5").await;
+        self.ask(&format!("HSET state opened {now} window 60000")).await;
+        self.ask("HSET tokens 2000 E:1:5:5").await;
+        [(501, "WAITING"), (502, "EXPIRED"), (503, "COMPLETED"), (504, "LOST"), (2000, "UNKNOWN")]
+    }
+
+    /// The queue was opened in another Redis, the map in this one.
+    pub async fn queue_is_lost(&self) {
+        self.ask("HSET state incarnation other").await;
+    }
+
     pub async fn hold(&self, user: u64, reservation: u64, position: u64) -> Vec<String> {
-        let numbers = [self.most, self.limit, user, reservation, position];
-        let last = [token(user), self.hold_ttl.to_string()];
-        let args: Vec<_> = numbers.iter().map(u64::to_string).chain(last).collect();
-        self.run("hold", &args.iter().map(String::as_str).collect::<Vec<_>>()).await
+        self.let_in(user, 60_000).await;
+        let shared = self.shared();
+        let own = [user.to_string(), user.to_string(), token(user), reservation.to_string(), position.to_string()];
+        let last = self.hold_ttl.to_string();
+        let args: Vec<&str> = shared.iter().chain(&own).chain([&last]).map(String::as_str).collect();
+        self.run("hold", &args).await
+    }
+
+    /// What all calls of a batch of holds have in common.
+    pub fn shared(&self) -> [String; 4] {
+        [self.most.to_string(), self.limit.to_string(), "60000".to_owned(), SCHEDULE.to_owned()]
     }
 
     /// Holds these positions, or, without any, the best in rows of these lengths; an id for each seat.
     pub async fn hold_many(&self, user: u64, ids: &str, positions: &str, rows: &str) -> Vec<String> {
+        self.let_in(user, 60_000).await;
         let numbers = [user, self.hold_ttl, self.most, self.limit].map(|number| number.to_string());
         let ([user, ttl, most, limit], token) = (&numbers, token(user));
-        self.run("hold_many", &[user, ids, positions, rows, ttl, most, limit, &token]).await
+        let last = [&*token, user, "60000", SCHEDULE];
+        let args = [&[user, ids, positions, rows, ttl, most, limit], &last[..]].concat();
+        self.run("hold_many", &args).await
     }
 
     /// The positions that are the best for somebody who asks for as many; what was held stays so.
     pub async fn best(&self, user: u64, ids: &str, rows: &str) -> Vec<String> {
         let reply = self.hold_many(user, ids, "", rows).await;
-        reply.iter().skip(2).step_by(2).cloned().collect()
+        reply.iter().skip(3).step_by(2).cloned().collect()
     }
 
     /// One reservation of a user's, or all that it holds.
@@ -137,7 +185,8 @@ impl SeatBench {
     ) -> Vec<String> {
         let numbers = [user, reservation, position, attempt].map(|number| number.to_string());
         let [user, reservation, position, attempt] = &numbers;
-        self.run("finish_payment", &[user, reservation, position, attempt, outcome]).await
+        let place = self.pays.map(|place| place.to_string()).unwrap_or_default();
+        self.run("finish_payment", &[SCHEDULE, user, reservation, position, attempt, outcome, &place]).await
     }
 
     pub async fn refund(&self, reservation: u64, position: u64) -> Vec<String> {

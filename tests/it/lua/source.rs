@@ -58,8 +58,10 @@ pub fn named(op: &str) -> Source {
 pub fn openings(op: &str) -> &'static [&'static str] {
     match op {
         "queue.enter" => &["queue.token", "queue.admit", "each"],
-        "queue.check" | "queue.complete" => &["queue.token", "each"],
-        "seat.hold" | "seat.begin_payment" | "seat.finish_payment" => &["seat.map", "each"],
+        "queue.check" => &["queue.token", "each"],
+        "seat.hold" | "seat.finish_payment" => &["seat.map", "queue.token", "each"],
+        "seat.hold_many" => &["seat.map", "queue.token"],
+        "seat.begin_payment" => &["seat.map", "each"],
         "queue.promote" | "queue.restore" | "queue.close_draw" => &["queue.token", "queue.admit"],
         _ if op.starts_with("queue.") => &["queue.token"],
         _ if op.starts_with("sample.") || op.starts_with("limit.") => &[],

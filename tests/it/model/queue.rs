@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use onsale::queue::{Claim, Completion, Departure, Holdings, Queue, QueueId, QueueSettings, Rank, Signer, Standing};
+use onsale::queue::{Claim, Completion, Departure, Queue, QueueId, QueueSettings, Rank, Signer, Standing};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, prop_oneof};
 
@@ -110,13 +110,15 @@ impl Model {
         Departure::Left(held.into_iter().map(schedule).collect())
     }
 
-    fn keep(&mut self, token: usize, schedule: i64) {
-        if self.state(token) == State::Active {
+    /// Returns in which schedules its user holds seats then, if it may.
+    fn keep(&mut self, token: usize, schedule: i64) -> Option<String> {
+        (self.state(token) == State::Active).then(|| {
             let held = self.holding.entry(self.owners[token]).or_default();
             if !held.contains(&schedule) {
                 held.push(schedule);
             }
-        }
+            held.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        })
     }
 
     fn complete(&mut self, token: usize, done: &[i64]) -> Completion {
@@ -124,8 +126,7 @@ impl Model {
             return Completion::Gone;
         }
         let held = self.holding.entry(self.owners[token]).or_default();
-        held.retain(|schedule| !done.contains(schedule));
-        if !held.is_empty() {
+        if held.iter().any(|schedule| !done.contains(schedule)) {
             return Completion::Holding(held.iter().copied().map(schedule).collect());
         }
         self.end(token);
@@ -207,15 +208,22 @@ impl<'a> Course<'a> {
                 assert_eq!(queues.leave(&self.queue, claim).await.unwrap(), self.model.leave(token));
             }
             Event::Keep(_, held) => {
-                let keeping = queues.keeping(&self.queue, claim, schedule(*held), Duration::from_secs(1));
-                queues.keep(&self.queue, claim, &keeping, None).await.unwrap();
-                self.model.keep(token, *held);
+                // As `seat.hold` does it.
+                let held = self.model.keep(token, *held);
+                if let Some(list) = held {
+                    let key = format!("{{queue:{}}}:holding", self.queue.name);
+                    self.app.redis(&["HSET", &key, &claim.user.to_string(), &list]).await;
+                }
             }
             Event::Complete(_, done) => {
-                let none_in = done.iter().copied().map(schedule).collect();
-                let holdings = Holdings { none_in, ..Holdings::default() };
-                let completing = queues.completing(&self.queue, claim, &holdings);
-                let completion = queues.complete(&self.queue, claim, &completing, None).await.unwrap();
+                let done_with: Vec<_> = done.iter().copied().map(schedule).collect();
+                let (prefix, queue) = (&self.app.settings.stores.key_prefix, &self.queue.name);
+                for schedule in &done_with {
+                    // A map in which nobody holds anything, opened in the same Redis as the queue.
+                    let map = format!("{prefix}:{{queue:{queue}}}:schedule:{schedule}:map");
+                    self.app.redis(&["COPY", &format!("{{queue:{queue}}}:state"), &map, "REPLACE"]).await;
+                }
+                let completion = queues.complete(&self.queue, claim, &done_with, None).await.unwrap();
                 assert_eq!(completion, self.model.complete(token, done));
             }
             Event::Enter(_) | Event::Promote | Event::Cap(_) => unreachable!(),

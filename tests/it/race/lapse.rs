@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onsale::ids::ReservationId;
-use onsale::seat::{Hold, HoldTerms, Holder};
 
 use super::{CROWD, two_instances};
-use crate::support::{Answer, SLACK, TestApp, WAITING, block_on, eventually, schedule, user};
+use crate::support::{Answer, SLACK, TestApp, WAITING, block_on, eventually};
 
 const PRICE: i64 = 200_000;
 const SCHEDULE: i64 = 1;
@@ -16,15 +15,6 @@ const SCHEDULE: i64 = 1;
 /// or may not, to what surely does not.
 const ROUNDS: [(u64, u64); 10] =
     [(5000, 0), (20, 10), (20, 14), (20, 15), (20, 16), (20, 17), (20, 18), (20, 19), (20, 20), (20, 30)];
-
-/// Holds a seat for milliseconds, which the API cannot.
-async fn hold_briefly(app: &TestApp, holder: i64, seat: i64, id: ReservationId, millis: u64) {
-    let terms = HoldTerms { ttl: Duration::from_millis(millis), most: 100 };
-    let holder = Holder { user: user(holder), token: String::new() };
-    let held =
-        app.app.seats.hold(schedule(SCHEDULE), seat.try_into().unwrap(), &holder, id, terms, None).await.unwrap();
-    assert!(matches!(held, Some((Hold::Held(held), None)) if held == id), "{held:?}");
-}
 
 /// Asks for the seat until it is had, or the holder's payment is decided and it was asked for once more.
 async fn snatch(
@@ -60,7 +50,8 @@ async fn round(
     }
     let (token, rivals) = (apps[0].enter(holder).await, apps[1].enter(rival).await);
     let (decided, watch) = tokio::sync::watch::channel(false);
-    hold_briefly(&apps[0], holder, seat, id, life).await;
+    // For milliseconds, which the API cannot.
+    apps[0].hold_named(&token, "1-0", seat, id, Duration::from_millis(life)).await;
     let snatch = tokio::spawn(snatch(Arc::clone(&apps[1]), rivals.clone(), seat, watch));
     tokio::time::sleep(Duration::from_millis(delay)).await;
     let answer = apps[0].pay(&token, id.get()).await;

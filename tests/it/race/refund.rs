@@ -234,7 +234,7 @@ fn a_map_that_does_not_know_whose_its_seats_are_frees_them_all_the_same() {
         let (first, _, third) =
             (Sale::make(&app, 1, 1).await, Sale::make(&app, 2, 2).await, Sale::make(&app, 3, 3).await);
         first.refund_in_postgres_only(&app).await;
-        let keys = app.app.readiness.redis.keys().schedule(schedule(SCHEDULE));
+        let keys = app.app.readiness.redis.keys().schedule("default", schedule(SCHEDULE));
         let prefix = format!("{}:", app.settings.stores.key_prefix);
         let by_seat = keys.as_ref()[4].strip_prefix(&prefix).unwrap();
         app.redis(&["DEL", by_seat]).await;
@@ -273,7 +273,7 @@ fn an_older_map_learns_that_what_it_held_was_refunded() {
 /// Makes the map what it was before a sale.
 async fn go_back(app: &TestApp, sale: &Sale, state: &str, record: &str, ends: &str) {
     let prefix = format!("{}:", app.settings.stores.key_prefix);
-    let keys = app.app.readiness.redis.keys().schedule(schedule(SCHEDULE));
+    let keys = app.app.readiness.redis.keys().schedule("default", schedule(SCHEDULE));
     let key = |part: &str| {
         let key = keys.as_ref().iter().find(|key| key.ends_with(&format!(":{part}"))).unwrap();
         key.strip_prefix(&prefix).unwrap().to_owned()

@@ -2,6 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+use onsale::queue::Standing;
 
 use super::{CROWD, enter_all, two_instances};
 use crate::support::{Answer, at_once, block_on};
@@ -87,6 +90,44 @@ fn holding_while_leaving_leaves_nothing_held() {
             }
             assert_eq!(apps[0].free_by_now(&watcher, 2).await.len(), 50, "a token that has left holds nothing");
         }
+        apps[0].audit().await;
+    });
+}
+
+/// Before and after the payment ends the token, and at all moments between.
+#[test]
+fn a_seat_that_is_held_while_the_token_pays_is_held_under_a_live_token_or_not_at_all() {
+    block_on(async {
+        const PRICE: i64 = 200_000;
+        let apps = two_instances(&CROWD).await;
+        let (mut kept, mut refused) = (0, 0);
+        for user in 1..=24 {
+            let token = apps[0].enter(user).await;
+            let claim = apps[0].claim(&token);
+            apps[0].charge(user, 2 * PRICE).await.data();
+            // Every third time in another schedule.
+            let (evening, second) = if user % 3 == 0 { (2, 50 + user) } else { (1, 2 * user) };
+            let reservation = apps[0].hold(&token, 1, 2 * user - 1).await.reservation();
+            let delay = Duration::from_micros(if user > 20 { 300_000 } else { 500 * (user.cast_unsigned() - 1) });
+            let holding = async {
+                tokio::time::sleep(delay).await;
+                apps[1].hold(&token, evening, second).await
+            };
+            let (paid, held) = tokio::join!(apps[0].pay(&token, reservation), holding);
+            paid.payment();
+            let standing = apps[0].app.queues.check(&apps[0].default_queue(), &claim).await.unwrap();
+            if held.status == 200 {
+                kept += 1;
+                assert!(matches!(standing, Standing::Active { .. }), "user {user}: {standing:?}");
+                apps[1].pay(&token, held.reservation()).await.payment();
+            } else {
+                refused += 1;
+                held.assert_error(401, "TOKEN_EXPIRED");
+            }
+            let standing = apps[0].app.queues.check(&apps[0].default_queue(), &claim).await.unwrap();
+            assert_eq!(standing, Standing::Completed, "user {user}");
+        }
+        assert!(kept > 0 && refused >= 4, "{kept} kept, {refused} refused");
         apps[0].audit().await;
     });
 }

@@ -66,7 +66,13 @@ async fn assert_keys_are_ours(app: &TestApp) {
             rest.strip_prefix('{').and_then(|rest| rest.split_once("}:")).unwrap_or_else(|| panic!("{key}"));
         let (kind, id) = tag.split_once(':').unwrap();
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
-        assert!(["queue", "schedule"].contains(&kind) && !id.is_empty() && id.bytes().all(plain), "{key}");
+        assert!(kind == "queue" && !id.is_empty() && id.bytes().all(plain), "{key}");
+        // A schedule's are with its queue's.
+        let of_schedule = name.strip_prefix("schedule:").and_then(|rest| rest.split_once(':'));
+        let name = of_schedule.map_or(name, |(schedule, name)| {
+            assert!(schedule.bytes().all(|byte| byte.is_ascii_digit()), "{key}");
+            name
+        });
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{key}");
     }
 }

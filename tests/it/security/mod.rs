@@ -31,7 +31,7 @@ const NASTY: [&str; 16] = [
     "}{",
     "{queue:1}",
     "1}{queue:2",
-    "{schedule:1}:seats",
+    "{queue:default}:schedule:1:seats",
     "*",
     "1 OR 1=1",
     "1;DROP TABLE user_wallet",

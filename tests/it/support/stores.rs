@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chrono::{Days, NaiveDate};
 use onsale::ids::ReservationId;
-use onsale::queue::{Claim, Queue, Signer};
+use onsale::queue::{Asked, Claim, Queue, Signer};
+use onsale::seat::{Hold, HoldTerms, Holder};
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::{TestApp, eventually};
+use super::{TestApp, eventually, schedule};
 
 /// Redis is emptied in one script, as by FLUSHALL, but only of one app's keys.
 const FORGET: &str = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end";
@@ -141,6 +142,15 @@ impl TestApp {
     /// What a token says.
     pub fn claim(&self, token: &str) -> Claim {
         self.signer().verify(token).unwrap()
+    }
+
+    /// Holds a seat of schedule 1 in Redis for as long, by an active token that gives itself this name.
+    pub async fn hold_named(&self, token: &str, name: &str, seat: i64, id: ReservationId, ttl: Duration) {
+        let terms = HoldTerms { ttl, most: 100, waiting_ttl: Duration::from_mins(1) };
+        let holder = Holder { token: name.to_owned(), ..self.claim(token).holder() };
+        let seat = seat.try_into().unwrap();
+        let held = self.app.seats.hold(schedule(1), seat, &holder, id, terms).await.unwrap();
+        assert!(matches!(held, Asked::Answer(Hold::Held { reservation, .. }) if reservation == id), "{held:?}");
     }
 
     /// The queue that serves concerts without one of their own.
