@@ -1,5 +1,6 @@
 //! Gathers requests: what arrives while a batch is under way forms the next one. No timer is involved, so one that comes
-//! alone starts at once, and the more come together, the less each costs.
+//! alone starts at once, and the more come together, the less each costs. Where several batches may be under way, another
+//! begins beside them once as many jobs wait as they have: so batches stay large, and the next one is not kept waiting for a disk.
 //!
 //! A batch runs in a task of its own: a request that is given up takes nobody with it, and nothing stops half-way.
 
@@ -12,6 +13,9 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
+
+/// A batch that takes longer is not waited for by those who come later.
+const STUCK: Duration = Duration::from_millis(25);
 
 /// What is done in batches.
 pub trait Work: Send + Sync + 'static {
@@ -71,6 +75,10 @@ struct Shared<W: Work> {
 struct State<W: Work> {
     waiting: VecDeque<Waiting<W>>,
     lanes: usize,
+    /// Jobs under way.
+    under_way: usize,
+    /// When the last batch began.
+    begun: Instant,
     /// The keys of all that is under way.
     busy: HashSet<W::Key>,
 }
@@ -98,14 +106,9 @@ impl<W: Work> Batcher<W> {
     /// With nothing to do yet.
     #[must_use]
     pub fn new(work: W, bounds: Bounds) -> Self {
-        let state = State { waiting: VecDeque::new(), lanes: 0, busy: HashSet::new() };
+        let state =
+            State { waiting: VecDeque::new(), lanes: 0, under_way: 0, begun: Instant::now(), busy: HashSet::new() };
         Self(Arc::new(Shared { work, bounds, state: Mutex::new(state) }))
-    }
-
-    /// What does it.
-    #[must_use]
-    pub fn work(&self) -> &W {
-        &self.0.work
     }
 
     /// Has a job done in the next batch.
@@ -118,7 +121,7 @@ impl<W: Work> Batcher<W> {
                 return Err(NotDone::Full);
             }
             state.waiting.push_back(Waiting { job, since: Instant::now(), span: span.clone(), answer });
-            if state.lanes < self.0.bounds.lanes {
+            if state.lanes < self.0.bounds.lanes && state.is_worth_a_lane() {
                 state.lanes += 1;
                 tokio::spawn(Arc::clone(&self.0).run_lane());
             }
@@ -142,7 +145,7 @@ impl<W: Work> Shared<W> {
                 .record(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
             // Of a panic the panic hook tells; those who wait learn that there is no answer.
             let done = AssertUnwindSafe(self.work.run(jobs)).catch_unwind().instrument(span).await.unwrap_or_default();
-            self.release(&keys);
+            self.release(answers.len(), &keys);
             for (answer, done) in answers.into_iter().zip(done) {
                 // Who has gone away does not want it.
                 let _ = answer.send(Ok(done));
@@ -152,15 +155,20 @@ impl<W: Work> Shared<W> {
 
     fn next_batch(&self) -> Option<Batch<W>> {
         let mut state = self.state();
-        let batch = state.take(self.bounds);
-        if batch.is_none() {
-            state.lanes -= 1;
+        let batch = if state.is_worth_a_lane() { state.take(self.bounds) } else { None };
+        match &batch {
+            Some(batch) => {
+                state.under_way += batch.jobs.len();
+                state.begun = Instant::now();
+            }
+            None => state.lanes -= 1,
         }
         batch
     }
 
-    fn release(&self, keys: &[W::Key]) {
+    fn release(&self, jobs: usize, keys: &[W::Key]) {
         let mut state = self.state();
+        state.under_way -= jobs;
         for key in keys {
             state.busy.remove(key);
         }
@@ -168,6 +176,11 @@ impl<W: Work> Shared<W> {
 }
 
 impl<W: Work> State<W> {
+    /// Whether as many wait as are under way, or that is stuck. Those that do not begin for that begin with its end.
+    fn is_worth_a_lane(&self) -> bool {
+        self.waiting.len() >= self.under_way || self.begun.elapsed() > STUCK
+    }
+
     /// The first that wait, but for those that share a key with one under way: they stay for a later batch. Who has gone
     /// away, or has waited too long, is not begun.
     fn take(&mut self, bounds: Bounds) -> Option<Batch<W>> {
@@ -331,6 +344,43 @@ mod tests {
         bench.go.add_permits(2);
         assert_eq!(all(tasks).await.len(), 6);
         assert_eq!(bench.batches()[2..], [vec![13]]);
+    }
+
+    #[tokio::test]
+    async fn another_batch_begins_beside_one_once_as_many_wait() {
+        let bench = bench(2, 8, 100);
+        let mut tasks = bench.submit([1, 2, 3]);
+        bench.settle().await;
+        tasks.extend(bench.submit([4, 5]));
+        bench.settle().await;
+        assert_eq!(bench.batches(), [vec![1, 2, 3]]);
+        tasks.extend(bench.submit([6]));
+        bench.settle().await;
+        assert_eq!(bench.batches()[1..], [vec![4, 5, 6]]);
+        tasks.extend(bench.submit([8, 9]));
+        bench.settle().await;
+        bench.go.add_permits(1);
+        bench.settle().await;
+        assert_eq!(bench.batches().len(), 2, "two wait, and three are under way");
+        bench.go.add_permits(2);
+        assert_eq!(all(tasks).await.len(), 8);
+        assert_eq!(bench.batches()[2..], [vec![8, 9]], "they are not forgotten");
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_batch_that_is_stuck() {
+        let bench = bench(2, 8, 100);
+        let stuck = bench.submit([1, 2, 3]);
+        bench.settle().await;
+        let mut tasks = bench.submit([4]);
+        bench.settle().await;
+        assert_eq!(bench.batches().len(), 1);
+        tokio::time::sleep(STUCK * 2).await;
+        tasks.extend(bench.submit([5]));
+        bench.settle().await;
+        assert_eq!(bench.batches()[1..], [vec![4, 5]]);
+        bench.go.add_permits(2);
+        assert_eq!((all(tasks).await.len(), all(stuck).await.len()), (2, 3));
     }
 
     #[tokio::test]
