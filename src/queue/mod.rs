@@ -47,7 +47,7 @@ pub use lost::{Asked, Ended};
 pub(crate) use pass::invalid_token;
 pub use pass::{ActivePass, Presented, Watching};
 pub use sample::{QueueGauges, QueueMoment};
-pub(crate) use store::TOKEN;
+pub(crate) use store::{TOKEN, asked, not_active};
 pub use token::{Claim, Signer};
 pub(crate) use view::RankView;
 

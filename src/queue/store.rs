@@ -277,7 +277,7 @@ fn claim_args<'a>(script: &'a Script, queue: &Queue, claim: &Claim) -> Call<'a> 
 }
 
 /// What the script says of the token, in `read`'s terms, unless it or its queue is lost.
-fn asked<T>(
+pub(crate) fn asked<T>(
     mut reply: Reply,
     read: impl FnOnce(&str, &mut Reply) -> Result<T, StoreError>,
 ) -> Result<Asked<T>, StoreError> {
@@ -394,12 +394,19 @@ pub(super) async fn check(calls: &QueueCalls, queue: &Queue, claim: &Claim) -> R
     let own = vec![claim.user.get().into(), claim.place.into()];
     asked(calls.check.call(Args { shared, own }).await?, |word, reply| match word {
         "ACTIVE" => Ok(Standing::Active { left: Duration::from_millis(reply.take()?) }),
-        "WAITING" => Ok(Standing::Waiting),
-        "EXPIRED" => Ok(Standing::Expired),
-        "COMPLETED" => Ok(Standing::Completed),
-        "UNKNOWN" => Ok(Standing::Unknown),
-        word => Err(reply.unexpected(word)),
+        word => not_active(word).ok_or_else(|| reply.unexpected(word)),
     })
+}
+
+/// What a script calls a token that may not try.
+pub(crate) fn not_active(word: &str) -> Option<Standing> {
+    match word {
+        "WAITING" => Some(Standing::Waiting),
+        "EXPIRED" => Some(Standing::Expired),
+        "COMPLETED" => Some(Standing::Completed),
+        "UNKNOWN" => Some(Standing::Unknown),
+        _ => None,
+    }
 }
 
 pub(super) async fn leave(redis: &Redis, queue: &Queue, claim: &Claim) -> Result<Asked<Departure>, StoreError> {

@@ -219,8 +219,6 @@ pub struct Held {
     pub reservation: ReservationId,
     /// Whether it is being paid.
     pub paying: bool,
-    /// Time left of it; while it is being paid, at least as long as that may take.
-    pub left: Duration,
 }
 
 /// What a sweep did and saw.

@@ -13,7 +13,7 @@ use super::plan::{Plan, Seat};
 use crate::ids::{ReservationId, ScheduleId, UserId};
 use crate::money::Won;
 use crate::postgres::Postgres;
-use crate::queue::{Asked, Standing, TOKEN};
+use crate::queue::{Asked, Standing, TOKEN, asked, not_active};
 use crate::redis::{Arg, Args, EACH, Gathered, Redis, Reply, ScheduleKeys, Script, millis};
 use crate::store_error::StoreError;
 
@@ -124,21 +124,20 @@ pub(super) async fn look(
 /// What a script says that holds under a token: none if the map is missing; else what `read` makes of its word, unless the token
 /// may not try.
 fn tried<T>(
-    mut reply: Reply,
-    not_active: impl FnOnce(Standing) -> T,
+    reply: Reply,
+    refused: impl FnOnce(Standing) -> T,
     read: impl FnOnce(&str, &mut Reply) -> Result<T, StoreError>,
 ) -> Result<Option<Asked<T>>, StoreError> {
-    let Some(word) = word(&mut reply)? else { return Ok(None) };
-    let answer = match word.as_str() {
-        "UNOPENED" => return Ok(Some(Asked::Unopened)),
-        "LOST" => return Ok(Some(Asked::Lost { since: Duration::from_millis(reply.take()?) })),
-        "WAITING" => not_active(Standing::Waiting),
-        "EXPIRED" => not_active(Standing::Expired),
-        "COMPLETED" => not_active(Standing::Completed),
-        "UNKNOWN" => not_active(Standing::Unknown),
-        word => read(word, &mut reply)?,
-    };
-    Ok(Some(Asked::Answer(answer)))
+    let asked = asked(reply, |word, reply| match (word, not_active(word)) {
+        ("MISSING", _) => Ok(None),
+        (_, Some(standing)) => Ok(Some(refused(standing))),
+        (word, None) => read(word, reply).map(Some),
+    })?;
+    Ok(match asked {
+        Asked::Answer(answer) => answer.map(Asked::Answer),
+        Asked::Unopened => Some(Asked::Unopened),
+        Asked::Lost { since } => Some(Asked::Lost { since }),
+    })
 }
 
 pub(super) async fn hold(
@@ -259,10 +258,9 @@ pub(super) async fn held(redis: &Redis, keys: &ScheduleKeys, user: UserId) -> Re
         return Ok(None);
     }
     let rest: Vec<String> = reply.rest()?;
-    let held = rest.chunks_exact(3).filter_map(|held| {
-        let (reservation, left) = (held[0].parse().ok()?, Duration::from_millis(held[2].parse().ok()?));
-        Some(Held { reservation, paying: held[1] == "P", left })
-    });
+    let held = rest
+        .chunks_exact(2)
+        .filter_map(|held| Some(Held { reservation: held[0].parse().ok()?, paying: held[1] == "P" }));
     Ok(Some(held.collect()))
 }
 
