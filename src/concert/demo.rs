@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, Transaction};
 use crate::store_error::StoreError;
 
 const TITLES: [&str; 10] = [
@@ -33,8 +33,8 @@ pub struct Seeded {
 /// 50 in two sections. On the same day it adds nothing twice; on a later one it adds the days that have come into reach.
 pub async fn seed(postgres: &Postgres, today: NaiveDate) -> Result<Seeded, StoreError> {
     let write = async {
-        let mut transaction = postgres.pool().begin().await?;
-        let connection = &mut *transaction;
+        let mut transaction = Transaction::begin(postgres).await?;
+        let connection = transaction.connection();
         // One seeding at a time.
         sqlx::query!("LOCK TABLE concert IN SHARE ROW EXCLUSIVE MODE").execute(&mut *connection).await?;
         let titles = TITLES.map(str::to_owned);

@@ -18,7 +18,7 @@ pub use http::router;
 use crate::burst::{BurstError, Crowd, CrowdSettings, Standing};
 use crate::concert::{self, Concerts, ControlError};
 use crate::ids::{ConcertId, ScheduleId};
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, Transaction};
 use crate::queue::{self, Queues};
 use crate::seat::Seats;
 use crate::secret::Secret;
@@ -170,10 +170,10 @@ impl Demo {
 
     /// A concert of its own, with a queue that lets in slowly enough to be watched.
     async fn open_concert(&self) -> Result<(ConcertId, ScheduleId), DemoError> {
-        let mut transaction = self.postgres.pool().begin().await.map_err(StoreError::from)?;
+        let mut transaction = Transaction::begin(&self.postgres).await.map_err(StoreError::from)?;
         let concert = hall::concert(self.concerts.today());
-        let (id, schedules) = concert::create(&self.postgres, &mut transaction, &concert).await?;
-        queue::set(&self.postgres, &mut transaction, hall::QUEUE, &hall::settings()).await?;
+        let (id, schedules) = concert::create(&self.postgres, transaction.connection(), &concert).await?;
+        queue::set(&self.postgres, transaction.connection(), hall::QUEUE, &hall::settings()).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         self.concerts.refresh(&self.queues).await?;
         let schedule = schedules.first().ok_or(DemoError::SoldOut)?.id;

@@ -80,6 +80,8 @@ impl Service for Redis {
             ["--daemonize", "no"],
             ["--appendonly", "yes"],
             ["--appendfsync", "everysec"],
+            // Rewriting the file means a second process on the same memory: not while a sale goes on, if it can wait.
+            ["--auto-aof-rewrite-min-size", "512mb"],
             ["--save", ""],
             // Nothing may be thrown away to make room: every key is a seat or a visitor.
             ["--maxmemory-policy", "noeviction"],

@@ -127,10 +127,10 @@ impl Postgres {
         first.map_err(ConnectError::Unreachable)?.close().await.map_err(ConnectError::Unreachable)?;
         // The first statements find a connection made; the others are made as they are needed.
         let made = tokio::time::timeout(FIRST_CONNECTION, pool.acquire()).await;
-        made.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into()))).map_err(ConnectError::Unreachable)?;
+        let made = made.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())));
+        let connections = Connections::new(pool, made.map_err(ConnectError::Unreachable)?, settings.timeout);
         let places = settings.connections.saturating_add(settings.queue);
-        let timeout = settings.timeout;
-        Ok(Self { connections: Connections::new(pool, timeout), gate: Arc::new(Gate::new(places)), places, timeout })
+        Ok(Self { connections, gate: Arc::new(Gate::new(places)), places, timeout: settings.timeout })
     }
 
     /// Brings the schema up to date, however long that takes. Any number may run it at once: one does the work.
@@ -197,12 +197,11 @@ impl Postgres {
     /// How much is in use now.
     #[must_use]
     pub fn in_use(&self) -> InUse {
-        let pool = self.pool();
-        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        let (all, idle) = self.connections.count();
         InUse {
-            used: pool.size().saturating_sub(idle),
+            used: all.saturating_sub(idle),
             idle,
-            most: pool.options().get_max_connections(),
+            most: self.connections.most(),
             statements: self.gate.under_way(),
             most_statements: self.places,
         }
@@ -211,10 +210,11 @@ impl Postgres {
     /// A connection that all of this program's statements leave alone, in a transaction that sees one instant, changes
     /// nothing, and may take so long for each statement.
     pub async fn snapshot(&self, limit: Duration) -> Result<PgConnection, sqlx::Error> {
-        let options = (*self.connections.connect_options()).clone();
         // It reads whole tables.
-        let options =
-            options.options([("statement_timeout", &*format!("{}ms", limit.as_millis())), ("enable_seqscan", "on")]);
+        let options = self
+            .connections
+            .options()
+            .options([("statement_timeout", &*format!("{}ms", limit.as_millis())), ("enable_seqscan", "on")]);
         let mut connection = options.connect().await?;
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         Ok(connection)
@@ -226,25 +226,15 @@ impl Postgres {
     }
 }
 
-/// No least number of connections: keeping to it, sqlx would wait for minutes for one that a network swallows.
+/// No least number of connections: keeping to it, sqlx would wait for minutes for one that a network swallows. What it makes is
+/// kept, and tried, by [`Connections`].
 fn pool(settings: &PostgresSettings, options: &PgConnectOptions) -> PgPool {
-    let patience = settings.timeout / 4;
     PgPoolOptions::new()
         .max_connections(settings.connections)
         .idle_timeout(None)
+        .max_lifetime(None)
         .acquire_timeout(settings.timeout.max(CONNECTING))
-        // One that has been idle is asked before it is trusted, and replaced if it does not answer soon enough to leave time
-        // for that; a busy one is not, which would double its round trips.
         .test_before_acquire(false)
-        .before_acquire(move |connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > Duration::from_secs(1) {
-                    let pong = tokio::time::timeout(patience, connection.ping()).await;
-                    pong.unwrap_or_else(|elapsed| Err(sqlx::Error::Io(elapsed.into())))?;
-                }
-                Ok(true)
-            })
-        })
         .connect_lazy_with(options.clone())
 }
 

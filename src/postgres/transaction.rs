@@ -22,7 +22,7 @@ impl Transaction {
 
     /// What its statements run on.
     pub fn connection(&mut self) -> &mut PgConnection {
-        &mut self.0.connection
+        self.0.connection()
     }
 
     /// Ends it with all that was done. After an error, or if it is given up half-way, that is not known.
@@ -37,7 +37,7 @@ impl Transaction {
 
     async fn end(mut self, statement: &'static str) -> Result<(), sqlx::Error> {
         self.connection().execute(statement).await?;
-        self.0.answered = true;
+        self.0.give_back();
         Ok(())
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use onsale::concert::{self, Seeded};
-use onsale::postgres::{MIGRATOR, Postgres, PostgresSettings};
-use sqlx::{AssertSqlSafe, PgPool};
+use onsale::postgres::{Connections, MIGRATOR, Postgres, PostgresSettings};
+use sqlx::AssertSqlSafe;
 
 use crate::support::{TestApp, block_on, servers};
 
@@ -14,7 +14,7 @@ fn settings(url: String) -> PostgresSettings {
 }
 
 /// Every row of every table, and every table's columns, constraints and indexes.
-async fn contents(pool: &PgPool) -> BTreeMap<String, Vec<String>> {
+async fn contents(pool: &Connections) -> BTreeMap<String, Vec<String>> {
     let mut contents = BTreeMap::new();
     let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
@@ -32,7 +32,7 @@ async fn contents(pool: &PgPool) -> BTreeMap<String, Vec<String>> {
 }
 
 /// That nothing has changed; says only where something has.
-async fn assert_unchanged(pool: &PgPool, before: &BTreeMap<String, Vec<String>>) {
+async fn assert_unchanged(pool: &Connections, before: &BTreeMap<String, Vec<String>>) {
     let after = contents(pool).await;
     assert!(after.keys().eq(before.keys()));
     for (table, rows) in before {

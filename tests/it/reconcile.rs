@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use onsale::ids::ReservationId;
+use onsale::postgres::Connections;
 use onsale::seat::{Attempt, Begun};
-use sqlx::PgPool;
 
 use crate::support::{SLACK, TestApp, at_once, block_on, eventually, schedule, user};
 
@@ -53,7 +53,7 @@ impl Abandoned {
     }
 
     /// The statement of the payment that began; whether it took the money.
-    async fn pay_late(&self, pool: &PgPool) -> Result<bool, sqlx::Error> {
+    async fn pay_late(&self, pool: &Connections) -> Result<bool, sqlx::Error> {
         let pay = sqlx::query(PAY).bind(self.reservation).bind(self.user).bind(self.seat).bind(self.place);
         pay.execute(pool).await.map(|done| done.rows_affected() == 1)
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use onsale::postgres::Transaction;
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 
@@ -165,7 +166,7 @@ fn connections_to_postgres_that_are_swallowed_are_replaced() {
             enough.store(true, Ordering::SeqCst);
             busy.await.unwrap();
         }
-        let all = async || join_all((0..4).map(|_| app.pool().acquire())).await.iter().all(Result::is_ok);
+        let all = async || join_all((0..4).map(|_| Transaction::begin(app.postgres()))).await.iter().all(Result::is_ok);
         eventually("there are as many connections as before", WELL_AGAIN, all).await;
         assert_eq!(app.balance(1).await, PRICE);
         app.audit().await;

@@ -12,9 +12,9 @@ use onsale::audit::Auditor;
 use onsale::http::Front;
 use onsale::ids::{ScheduleId, UserId};
 use onsale::jobs;
+use onsale::postgres::{Connections, Postgres};
 use onsale::settings::{Cli, Command, ServeSettings};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use tokio_cron_scheduler::JobScheduler;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -172,8 +172,12 @@ impl TestApp {
         }
     }
 
-    pub fn pool(&self) -> &PgPool {
-        self.app.readiness.postgres.pool()
+    pub fn postgres(&self) -> &Postgres {
+        &self.app.readiness.postgres
+    }
+
+    pub fn pool(&self) -> &Connections {
+        self.postgres().pool()
     }
 
     /// Makes a call, whose answer must be one that the description has.
