@@ -7,6 +7,7 @@ mod admin;
 mod api;
 mod audit;
 mod burst;
+mod connections;
 mod deploy;
 mod dev;
 mod gate;
