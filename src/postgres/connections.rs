@@ -8,7 +8,7 @@
 //! Nor is a connection that is being made given up with the request that it is made for. In sqlx' pool the wait for a turn
 //! and the connecting share one time-out (sqlx#3132): after a restart of PostgreSQL under load, those whose turn comes late
 //! have no time left to connect, each gives up half-way, and the next begins anew, until the load ends. So turns are ours:
-//! who has one leaves the connecting to a task, and should it go away meanwhile, the next finds the connection kept.
+//! who has one leaves the connecting to a task, and should it go away before that is done, the next finds the connection kept.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ const AHEAD: usize = 16;
 /// A connection that was idle for longer is asked whether it is alive, before it is lent.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
-/// A connection that is older is replaced, as sqlx' pool does.
+/// A connection that is older is closed at the next chance: its server's memory for statements only grows.
 const LIFETIME: Duration = Duration::from_mins(30);
 
 /// Runs single statements, and lends connections to [`Transaction`](super::Transaction).
@@ -149,13 +149,12 @@ impl Loan {
         &mut self.kept.connection
     }
 
-    /// It has answered all that it was asked.
+    /// It has answered all that it was asked. With it those go that nobody has needed until they were too old.
     pub(super) fn give_back(mut self) {
         self.kept.used = Instant::now();
-        if self.kept.made.elapsed() < LIFETIME
-            && let Some(idle) = &mut *self.idle.all()
-        {
+        if let Some(idle) = &mut *self.idle.all() {
             idle.push(self.kept);
+            idle.retain(|kept| kept.made.elapsed() < LIFETIME);
         }
     }
 

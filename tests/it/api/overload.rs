@@ -146,7 +146,7 @@ fn connections_to_postgres_that_are_swallowed_are_replaced() {
         let app = Arc::new(servers.app_at(&proxy.url(&database), &redis, &[]).await);
         app.charge(1, PRICE).await.data();
         assert_recovers(&app, &proxy, async || ask_balance(&app, 1).await).await;
-        // While they are busy, asking or coming back: none is lost for good.
+        // While they are busy: none is lost for good.
         for _ in 0..4 {
             let (answers, enough) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
             let calls = (0..8).map(|_| {
