@@ -66,8 +66,8 @@ impl Connections {
     /// With this first connection of the pool.
     pub(super) fn new(pool: PgPool, first: PoolConnection<sqlx::Postgres>, limit: Duration) -> Self {
         let most = usize::try_from(pool.options().get_max_connections()).unwrap_or(Semaphore::MAX_PERMITS);
-        let idle = Arc::new(Idle(Mutex::new(Some(vec![Kept::new(first)]))));
-        Self { pool, turns: Arc::new(Semaphore::new(most)), limit, idle }
+        let idle = Idle(Mutex::new(Some(vec![Kept::new(first)])));
+        Self { pool, turns: Arc::new(Semaphore::new(most)), limit, idle: Arc::new(idle) }
     }
 
     pub(super) async fn lend(&self) -> Result<Loan, Error> {

@@ -210,11 +210,9 @@ impl Postgres {
     /// A connection that all of this program's statements leave alone, in a transaction that sees one instant, changes
     /// nothing, and may take so long for each statement.
     pub async fn snapshot(&self, limit: Duration) -> Result<PgConnection, sqlx::Error> {
+        let limit = format!("{}ms", limit.as_millis());
         // It reads whole tables.
-        let options = self
-            .connections
-            .options()
-            .options([("statement_timeout", &*format!("{}ms", limit.as_millis())), ("enable_seqscan", "on")]);
+        let options = self.connections.options().options([("statement_timeout", &*limit), ("enable_seqscan", "on")]);
         let mut connection = options.connect().await?;
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         Ok(connection)

@@ -28,6 +28,13 @@ async fn pid(pool: &Connections) -> i32 {
     sqlx::query_scalar(PID).fetch_one(pool).await.unwrap()
 }
 
+/// Asks for more at once than one connection can answer.
+async fn need_both(pool: &Connections) {
+    for slept in join_all((0..20).map(|_| sqlx::query("SELECT pg_sleep(0.01)").execute(pool))).await {
+        slept.unwrap();
+    }
+}
+
 /// Those of the program in the test's own database.
 async fn count(other: &mut PgConnection) -> i64 {
     let of = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'onsale' AND datname = current_database()";
@@ -53,7 +60,7 @@ fn one_that_has_answered_is_used_again_whatever_the_answer_was() {
         transaction.roll_back().await.unwrap();
         assert_eq!(pid(pool).await, first);
         eventually("one at a time needs one", SOON, async || count(&mut other).await == 1).await;
-        join_all((0..20).map(|_| sqlx::query("SELECT pg_sleep(0.01)").execute(pool))).await;
+        need_both(pool).await;
         assert_eq!(count(&mut other).await, 2);
         assert_eq!((postgres.in_use().used, postgres.in_use().idle), (0, 2));
         close(&postgres).await;
@@ -128,7 +135,7 @@ fn closing_closes_those_that_are_kept_and_those_that_come_back() {
     block_on(async {
         let (postgres, mut other) = connect().await;
         let pool = postgres.pool();
-        join_all((0..20).map(|_| sqlx::query("SELECT pg_sleep(0.01)").execute(pool))).await;
+        need_both(pool).await;
         let closing = async {
             let one_of_two = async || (postgres.in_use().used, postgres.in_use().idle) == (1, 1);
             eventually("one is lent, one is kept", SOON, one_of_two).await;
