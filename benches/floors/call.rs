@@ -1,4 +1,5 @@
-//! A call, measured in turns with its floor: as many requests as go back to back, and then at 70 % of that, at random times.
+//! A call, measured in turns with its floor: as many requests as go back to back, and right after that 70 % of it, at random
+//! times. The two are compared, so both are with the same connections, and close together: a clock may wander.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -14,9 +15,6 @@ pub(super) const CONNECTIONS: usize = super::pgbench::CLIENTS;
 
 /// Of the highest rate, at which times are taken.
 const CALM: f64 = 0.7;
-
-/// In an open run connections are no limit.
-const OPEN_CONNECTIONS: usize = 512;
 
 /// Before anything is measured.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -42,6 +40,8 @@ pub(super) struct Round {
     pub(super) per_second: f64,
     pub(super) cpu_us: CpuUs,
     pub(super) scripts: f64,
+    /// If times were taken.
+    pub(super) latency: Option<Latency>,
 }
 
 impl<'a> Call<'a> {
@@ -54,7 +54,6 @@ impl<'a> Call<'a> {
     }
 
     fn run(&mut self, address: SocketAddr, pace: Pace, time: Duration) -> Outcome<Answers> {
-        let connections = if matches!(pace, Pace::BackToBack) { CONNECTIONS } else { OPEN_CONNECTIONS };
         let requests: Vec<String> = if self.once {
             let most = match pace {
                 Pace::BackToBack => MOST_A_SECOND,
@@ -73,7 +72,7 @@ impl<'a> Call<'a> {
             address,
             requests: &requests,
             again: !self.once,
-            connections,
+            connections: CONNECTIONS,
             pace,
             time,
             status: self.status,
@@ -89,7 +88,7 @@ impl<'a> Call<'a> {
     }
 
     /// As many as go.
-    pub(super) async fn round(&mut self, meter: &Meter, address: SocketAddr, time: Duration) -> Outcome<Round> {
+    pub(super) async fn highest(&mut self, meter: &Meter, address: SocketAddr, time: Duration) -> Outcome<Round> {
         let (scripts, before) = (scripts(meter).await?, meter.read()?);
         let answers = self.run(address, Pace::BackToBack, time)?;
         let spent = meter.since(&before)?;
@@ -101,32 +100,23 @@ impl<'a> Call<'a> {
             postgres: each(spent.postgres_cpu_seconds),
         };
         let scripts = (self::scripts(meter).await? - scripts) / count;
-        Ok(Round { per_second: count / answers.seconds, cpu_us, scripts })
+        Ok(Round { per_second: count / answers.seconds, cpu_us, scripts, latency: None })
     }
 
-    /// Times at a part of the highest rate: the medians of several runs, as far as there are requests for them.
-    pub(super) fn latency(
-        &mut self,
-        address: SocketAddr,
-        highest: f64,
-        time: Duration,
-        runs: usize,
-    ) -> Outcome<Latency> {
-        let per_second = highest * CALM;
-        let (mut p50s, mut p99s, mut longest) = (Vec::new(), Vec::new(), 0);
-        while p50s.len() < runs && (p50s.is_empty() || !self.once || self.used + longest <= self.stock) {
-            let before = self.used;
+    /// As many as go, and then times at a part of that rate, unless no requests are left for them.
+    pub(super) async fn round(&mut self, meter: &Meter, address: SocketAddr, time: Duration) -> Outcome<Round> {
+        let mut round = self.highest(meter, address, time).await?;
+        let per_second = round.per_second * CALM;
+        if !self.once || float((self.stock - self.used) as u64) > per_second * time.as_secs_f64() {
             let mut times = self.run(address, Pace::Arrivals(per_second), time)?.times_us;
-            longest = longest.max(self.used - before);
             times.sort_unstable();
             let at = |percent: usize| {
                 let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
                 times.get(index).map_or(0.0, |time| f64::from(*time) / 1000.0)
             };
-            p50s.push(at(50));
-            p99s.push(at(99));
+            round.latency = Some(Latency { per_second, p50_ms: at(50), p99_ms: at(99) });
         }
-        Ok(Latency { per_second, p50_ms: median(p50s), p99_ms: median(p99s) })
+        Ok(round)
     }
 }
 
@@ -146,6 +136,8 @@ pub(super) fn median(mut figures: Vec<f64>) -> f64 {
 /// The middle of several rounds, figure by figure.
 pub(super) fn middle(rounds: &[Round]) -> Round {
     let of = |figure: fn(&Round) -> f64| median(rounds.iter().map(figure).collect());
+    let latencies = || rounds.iter().filter_map(|round| round.latency);
+    let time = |figure: fn(Latency) -> f64| median(latencies().map(figure).collect());
     Round {
         per_second: of(|round| round.per_second),
         cpu_us: CpuUs {
@@ -154,6 +146,11 @@ pub(super) fn middle(rounds: &[Round]) -> Round {
             postgres: of(|round| round.cpu_us.postgres),
         },
         scripts: of(|round| round.scripts),
+        latency: latencies().next().map(|_| Latency {
+            per_second: time(|latency| latency.per_second),
+            p50_ms: time(|latency| latency.p50_ms),
+            p99_ms: time(|latency| latency.p99_ms),
+        }),
     }
 }
 

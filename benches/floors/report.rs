@@ -76,12 +76,19 @@ impl Ratio {
 }
 
 /// Answered in an open run, in milliseconds from when each request was to be sent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Latency {
     pub(super) per_second: f64,
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
+}
+
+impl Latency {
+    /// How much longer than usual one in a hundred takes.
+    pub(super) fn spread(self) -> f64 {
+        self.p99_ms / self.p50_ms
+    }
 }
 
 /// What a call is measured against.

@@ -160,23 +160,19 @@ impl<'a> Session<'a> {
             ours.push(call.round(&self.meter, self.stage.api, self.time()).await?);
         }
         let (floor, ours) = (middle(&floors), middle(&ours));
-        let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, target);
-        let bare = call.latency(self.bare.address, floor.per_second, self.time(), self.arguments.rounds)?;
-        let spread = Ratio::new("p99 / p50 of the floor", bare.p99_ms / bare.p50_ms, None);
-        self.close(call, ours, vec![of_bare(&floor)], vec![ratio, spread])
+        let mut ratios = vec![Ratio::new("requests/s", ours.per_second / floor.per_second, target)];
+        ratios.extend(floor.latency.map(|bare| Ratio::new("p99 / p50 of the floor", bare.spread(), None)));
+        self.close(call.name, ours, vec![of_bare(&floor)], ratios);
+        Ok(())
     }
 
-    /// Takes the times of a call, and writes its row.
-    fn close(&mut self, mut call: Call<'_>, ours: Round, floors: Vec<Floor>, mut ratios: Vec<Ratio>) -> Outcome {
-        let latency = call.latency(self.stage.api, ours.per_second, self.time(), self.arguments.rounds)?;
-        let spread = Ratio::new("p99 / p50", latency.p99_ms / latency.p50_ms, Some(Target::AtMost(10.0)));
-        ratios.push(spread);
+    /// Writes a call's row.
+    fn close(&mut self, call: String, ours: Round, floors: Vec<Floor>, mut ratios: Vec<Ratio>) {
+        let Round { per_second, cpu_us, scripts, latency } = ours;
+        ratios.extend(latency.map(|ours| Ratio::new("p99 / p50", ours.spread(), Some(Target::AtMost(10.0)))));
         let told: Vec<String> = ratios.iter().map(|ratio| format!("{} {:.2}", ratio.of, ratio.value)).collect();
-        tell(&format!("  {:.0} requests/s; {}; p99 {:.2} ms", ours.per_second, told.join("; "), latency.p99_ms));
-        let Round { per_second, cpu_us, scripts } = ours;
-        let latency = Some(latency);
-        self.rows.push(Row { call: call.name, per_second, cpu_us, scripts, floors, latency, ratios });
-        Ok(())
+        tell(&format!("  {per_second:.0} requests/s; {}", told.join("; ")));
+        self.rows.push(Row { call, per_second, cpu_us, scripts, floors, latency, ratios });
     }
 
     /// A place in a queue that lets in one: what nearly all get who come.
@@ -204,7 +200,7 @@ impl<'a> Session<'a> {
         call.warm_up(self.stage.api)?;
         let (mut floors, mut ours, mut single, mut pipelined) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.arguments.rounds {
-            floors.push(bare.round(&self.bare_meter, self.bare.address, self.time()).await?);
+            floors.push(bare.highest(&self.bare_meter, self.bare.address, self.time()).await?);
             single.push(script.round(&self.meter, 2 * round, 1, self.time()).await?);
             pipelined.push(script.round(&self.meter, 2 * round + 1, PIPELINE, self.time()).await?);
             ours.push(call.round(&self.meter, self.stage.api, self.time()).await?);
@@ -214,7 +210,8 @@ impl<'a> Session<'a> {
         let least = floor.cpu_us.service + pipelined.cpu_us;
         let ratio = Ratio::new("CPU", ours.cpu_us.sum() / least, Some(Target::AtMost(1.6)));
         let floors = vec![of_bare(&floor), pipelined, of_cost("script, one at a time", &single)];
-        self.close(call, ours, floors, vec![ratio])
+        self.close(call.name, ours, floors, vec![ratio]);
+        Ok(())
     }
 
     async fn money(&mut self) -> Outcome {
@@ -261,7 +258,8 @@ impl<'a> Session<'a> {
         }
         let (floor, ours) = (of_cost("pgbench, one statement", &floors), middle(&ours));
         let ratio = Ratio::new("requests/s", ours.per_second / floor.per_second, Some(Target::AtLeast(least)));
-        self.close(call, ours, vec![floor], vec![ratio])
+        self.close(call.name, ours, vec![floor], vec![ratio]);
+        Ok(())
     }
 }
 

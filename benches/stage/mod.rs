@@ -63,6 +63,10 @@ impl Stage {
         postgres.close().await;
         let mut connection = PgConnection::connect(&servers.postgres.url()).await?;
         sqlx::raw_sql(sqlx::AssertSqlSafe(scene.programme)).execute(&mut connection).await?;
+        // Now, or PostgreSQL does it by itself while something is measured.
+        for tidy in ["VACUUM (ANALYZE)", "CHECKPOINT"] {
+            sqlx::raw_sql(tidy).execute(&mut connection).await?;
+        }
         connection.close().await?;
         let (service, api) = tokio::time::timeout(PATIENCE, serve(&servers, scene.settings)).await??;
         Ok(Self { api, service, servers, home })
