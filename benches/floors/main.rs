@@ -7,12 +7,13 @@
 //!
 //! `../stage` is the processes and what they are charged with, `client.rs` who asks, `programme.rs` what is on sale,
 //! `bare.rs`, `script.rs` and `pgbench.rs` the floors, `call.rs` how a call is measured, `session.rs` and `crowd.rs` what
-//! is measured, `report.rs` what is told.
+//! is measured, `memory.rs` what the machine's memory takes, `report.rs` what is told.
 
 mod bare;
 mod call;
 mod client;
 mod crowd;
+mod memory;
 mod pgbench;
 mod programme;
 mod report;
@@ -110,6 +111,7 @@ async fn machine(session: &Session<'_>) -> Outcome<Machine> {
     Ok(Machine {
         cpu: cpu.map_or("unknown", |(_, name)| name).to_owned(),
         cores: std::thread::available_parallelism()?.get(),
+        memory_ns: memory::access_ns(),
         kernel: std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned(),
         redis: redis.trim().to_owned(),
         postgres: sqlx::query_scalar("SHOW server_version").fetch_one(&mut postgres).await?,

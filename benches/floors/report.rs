@@ -11,6 +11,8 @@ use super::stage::Outcome;
 pub(super) struct Machine {
     pub(super) cpu: String,
     pub(super) cores: usize,
+    /// Of an access to 256 MB of memory, each at a random place, one after the other.
+    pub(super) memory_ns: f64,
     pub(super) kernel: String,
     pub(super) redis: String,
     pub(super) postgres: String,
@@ -125,8 +127,9 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn text(&self) -> Outcome<String> {
         let mut text = String::new();
-        let Machine { cpu, cores, kernel, redis, postgres } = &self.machine;
-        writeln!(text, "{cpu}, {cores} cores, Linux {kernel}, Redis {redis}, PostgreSQL {postgres}\n")?;
+        let Machine { cpu, cores, memory_ns, kernel, redis, postgres } = &self.machine;
+        writeln!(text, "{cpu}, {cores} cores, Linux {kernel}, Redis {redis}, PostgreSQL {postgres}")?;
+        writeln!(text, "A random access to 256 MB of memory takes {memory_ns:.0} ns.\n")?;
         writeln!(text, "| call | requests/s | p50 ms | p99 ms | CPU µs: service | Redis | PostgreSQL | scripts |")?;
         writeln!(text, "|---|--:|--:|--:|--:|--:|--:|--:|")?;
         for row in &self.calls {

@@ -140,12 +140,12 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Of those who wait, some in turn.
+    /// Of those who wait, as many in turn, however many they are: what it costs to know that somebody was seen is theirs.
     pub(super) async fn rank(&mut self, waiting: &[String]) -> Outcome {
         let (count, tokens) = (waiting.len(), waiting.to_vec());
-        let step = (count / 10_000).max(1);
+        let step = (count / POLLERS).max(1);
         let request = move |at: usize| get("/api/v1/queues/token/rank", &format!("token: {}", tokens[at * step]));
-        let call = Call::again(format!("rank, {count} waiting"), count.min(10_000), request);
+        let call = Call::again(format!("rank, {count} waiting"), count.min(POLLERS), request);
         self.against_bare(call, Some(Target::AtLeast(0.7))).await
     }
 
