@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn time(&self) -> Duration {
+    pub(super) fn time(&self) -> Duration {
         Duration::from_secs(self.arguments.seconds)
     }
 
@@ -134,19 +134,20 @@ impl<'a> Session<'a> {
             self.against_bare(call, target).await?;
         }
         if self.arguments.wants("rank") || self.arguments.wants("crowd") {
-            let waiting = enter(&self.stage, POLLERS + 1, 2 * FIRST_WAITING, Some(FEW))?;
-            self.rank(&waiting[1..]).await?;
+            let few = self.few()?;
+            self.rank(&few).await?;
         }
         Ok(())
     }
 
-    /// Of those who wait, as many in turn, however many they are: what it costs to know that somebody was seen is theirs.
+    /// A thousand who wait behind one who is let in; the same each time.
+    pub(super) fn few(&self) -> Outcome<Vec<String>> {
+        Ok(enter(&self.stage, POLLERS + 1, 2 * FIRST_WAITING, Some(FEW))?.split_off(1))
+    }
+
+    /// Some of those who wait ask for their rank.
     pub(super) async fn rank(&mut self, waiting: &[String]) -> Outcome {
-        let (count, tokens) = (waiting.len(), waiting.to_vec());
-        let step = (count / POLLERS).max(1);
-        let request = move |at: usize| get("/api/v1/queues/token/rank", &format!("token: {}", tokens[at * step]));
-        let call = Call::again(format!("rank, {count} waiting"), count.min(POLLERS), request);
-        self.against_bare(call, Some(Target::AtLeast(0.7))).await
+        self.against_bare(rank_of(waiting), Some(Target::AtLeast(0.7))).await
     }
 
     /// A call that does what bare axum could do.
@@ -276,6 +277,15 @@ fn of_cost(what: &'static str, rounds: &[Cost]) -> Floor {
 fn but_the_last(at: usize) -> usize {
     let seats = ARENA_SEATS - 1;
     at / seats * ARENA_SEATS + at % seats
+}
+
+/// As many users ask for their rank, however many wait: what it costs to know that somebody was seen is theirs.
+pub(super) fn rank_of(waiting: &[String]) -> Call<'static> {
+    let count = waiting.len();
+    let polled: Vec<String> = waiting.iter().step_by((count / POLLERS).max(1)).take(POLLERS).cloned().collect();
+    let stock = polled.len();
+    let request = move |at: usize| get("/api/v1/queues/token/rank", &format!("token: {}", polled[at]));
+    Call::again(format!("rank, {count} waiting"), stock, request)
 }
 
 fn seats_path(schedule: u64) -> String {
