@@ -32,6 +32,8 @@ pub(super) struct Call<'a> {
     pub(super) once: bool,
     pub(super) status: u16,
     used: usize,
+    /// The most that a run may use.
+    share: usize,
 }
 
 /// A round.
@@ -46,11 +48,16 @@ pub(super) struct Round {
 
 impl<'a> Call<'a> {
     pub(super) fn again(name: impl Into<String>, stock: usize, request: impl Fn(usize) -> String + 'a) -> Self {
-        Self { name: name.into(), request: Box::new(request), stock, once: false, status: 200, used: 0 }
+        Self { name: name.into(), request: Box::new(request), stock, once: false, status: 200, used: 0, share: stock }
     }
 
     pub(super) fn once(name: impl Into<String>, stock: usize, request: impl Fn(usize) -> String + 'a) -> Self {
         Self { once: true, ..Self::again(name, stock, request) }
+    }
+
+    /// Leaves enough for all of so many rounds, of two runs each: where there is too little for their time, they end sooner.
+    pub(super) fn share_out(&mut self, rounds: usize) {
+        self.share = self.stock / (2 * rounds.max(1));
     }
 
     fn run(&mut self, address: SocketAddr, pace: Pace, time: Duration) -> Outcome<Answers> {
@@ -60,7 +67,7 @@ impl<'a> Call<'a> {
                 Pace::Arrivals(rate) => rate * 1.2 + 100.0,
             };
             let most = Duration::from_secs_f64(time.as_secs_f64() * most / 1000.0).as_millis();
-            let next = self.used..self.stock.min(self.used + usize::try_from(most)?);
+            let next = self.used..self.stock.min(self.used + self.share.min(usize::try_from(most)?));
             next.map(&self.request).collect()
         } else {
             (0..self.stock).map(&self.request).collect()
@@ -103,19 +110,17 @@ impl<'a> Call<'a> {
         Ok(Round { per_second: count / answers.seconds, cpu_us, scripts, latency: None })
     }
 
-    /// As many as go, and then times at a part of that rate, unless no requests are left for them.
+    /// As many as go, and then times at a part of that rate.
     pub(super) async fn round(&mut self, meter: &Meter, address: SocketAddr, time: Duration) -> Outcome<Round> {
         let mut round = self.highest(meter, address, time).await?;
         let per_second = round.per_second * CALM;
-        if !self.once || float((self.stock - self.used) as u64) > per_second * time.as_secs_f64() {
-            let mut times = self.run(address, Pace::Arrivals(per_second), time)?.times_us;
-            times.sort_unstable();
-            let at = |percent: usize| {
-                let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-                times.get(index).map_or(0.0, |time| f64::from(*time) / 1000.0)
-            };
-            round.latency = Some(Latency { per_second, p50_ms: at(50), p99_ms: at(99) });
-        }
+        let mut times = self.run(address, Pace::Arrivals(per_second), time)?.times_us;
+        times.sort_unstable();
+        let at = |percent: usize| {
+            let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
+            times.get(index).map_or(0.0, |time| f64::from(*time) / 1000.0)
+        };
+        round.latency = Some(Latency { per_second, p50_ms: at(50), p99_ms: at(99) });
         Ok(round)
     }
 }

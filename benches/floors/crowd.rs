@@ -57,42 +57,46 @@ impl Session<'_> {
         Ok(waiting)
     }
 
+    /// CPU µs of a call where few wait, and of one where many do, in turns; each is made anew for a round.
+    async fn in_turns<'c>(
+        &self,
+        time: Duration,
+        few: impl Fn(usize) -> Call<'c>,
+        many: impl Fn(usize) -> Call<'c>,
+    ) -> Outcome<(f64, f64)> {
+        let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
+        for round in 0..self.arguments.rounds {
+            of_few.push(few(round).highest(&self.meter, self.stage.api, time).await?);
+            of_many.push(many(round).highest(&self.meter, self.stage.api, time).await?);
+        }
+        Ok((middle(&of_few).cpu_us.sum(), middle(&of_many).cpu_us.sum()))
+    }
+
     /// Asking for a rank in the crowd, and where a thousand wait.
     async fn rank_in_turns(&mut self, waiting: &[String]) -> Outcome {
-        let (mut few, mut many, time) = (rank_of(&self.few()?), rank_of(waiting), self.time());
-        let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
-        for _ in 0..self.arguments.rounds {
-            of_few.push(few.highest(&self.meter, self.stage.api, time).await?);
-            of_many.push(many.highest(&self.meter, self.stage.api, time).await?);
-        }
-        let ratio = middle(&of_many).cpu_us.sum() / middle(&of_few).cpu_us.sum();
+        let few = self.few()?;
+        let (few, many) = self.in_turns(self.time(), |_| rank_of(&few), |_| rank_of(waiting)).await?;
         let of = format!("rank: CPU against that with {POLLERS} waiting");
-        self.crowd.push(Ratio::new(of, ratio, Some(Target::AtMost(1.2))));
+        self.crowd.push(Ratio::new(of, many / few, Some(Target::AtMost(1.2))));
         Ok(())
     }
 
     /// Entering the crowd, and entering where hardly anybody waits.
     async fn enter_in_turns(&mut self) -> Outcome {
         tell("entering");
-        let first = FIRST_WAITING + self.arguments.waiting;
-        let many = |from: usize, count: usize| {
-            Call::once("many", count, move |at| programme::enter(first + from + at, Some(CROWD)))
+        let enter = |first: usize, count: usize, concert: u64| {
+            Call::once("entering", count, move |at| programme::enter(first + at, Some(concert)))
         };
-        let few = |from: usize, count: usize| {
-            let first = 2 * FIRST_WAITING + POLLERS + 1;
-            Call::once("few", count, move |at| programme::enter(first + from + at, Some(FEW)))
-        };
-        let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
-        for round in 0..self.arguments.rounds {
-            of_few.push(few(round * NEXT, NEXT).highest(&self.meter, self.stage.api, PATIENCE).await?);
-            of_many.push(many(round * NEXT, NEXT).highest(&self.meter, self.stage.api, PATIENCE).await?);
-        }
-        let (few, middle) = (middle(&of_few).cpu_us.sum(), middle(&of_many).cpu_us.sum());
+        let first_of_few = 2 * FIRST_WAITING + POLLERS + 1;
+        let first_of_many = FIRST_WAITING + self.arguments.waiting;
+        let few = |round: usize| enter(first_of_few + round * NEXT, NEXT, FEW);
+        let many = |round: usize| enter(first_of_many + round * NEXT, NEXT, CROWD);
+        let (few, many) = self.in_turns(PATIENCE, few, many).await?;
         let name = "entering: CPU against that where few wait";
         // The same, but for what a measurement is off by.
-        self.crowd.push(Ratio::new(name, middle / few, Some(Target::AtMost(1.1))));
-        self.crowd.push(Ratio::new("entering: CPU, µs", middle, None));
-        let mut over = many(self.arguments.rounds * NEXT, OVER);
+        self.crowd.push(Ratio::new(name, many / few, Some(Target::AtMost(1.1))));
+        self.crowd.push(Ratio::new("entering: CPU, µs", many, None));
+        let mut over = enter(first_of_many + self.arguments.rounds * NEXT, OVER, CROWD);
         let over = over.highest(&self.meter, self.stage.api, PATIENCE).await?.cpu_us.sum();
         self.crowd.push(Ratio::new(format!("the next {OVER} likewise"), over / few, None));
         Ok(())

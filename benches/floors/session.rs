@@ -197,6 +197,7 @@ impl<'a> Session<'a> {
     /// A call that does what bare axum and bare Redis could do.
     async fn against_script(&mut self, mut call: Call<'_>, mut bare: Call<'_>, script: Scripted) -> Outcome {
         tell(&call.name);
+        call.share_out(self.arguments.rounds);
         bare.warm_up(self.bare.address)?;
         call.warm_up(self.stage.api)?;
         let (mut floors, mut ours, mut single, mut pipelined) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -251,6 +252,7 @@ impl<'a> Session<'a> {
         least: f64,
     ) -> Outcome {
         tell(&call.name);
+        call.share_out(self.arguments.rounds);
         call.warm_up(self.stage.api)?;
         let (mut floors, mut ours) = (Vec::new(), Vec::new());
         for _ in 0..self.arguments.rounds {

@@ -16,7 +16,7 @@ if not is_open() then return { 'UNOPENED' } end
 
 -- Walks all who wait, or all who came early, at most `limit` of them a step, from where the last step stopped.
 local function reap(early_ones, now, limit)
-  if limit <= 0 then return 0 end
+  if limit == 0 then return 0 end
   local place = early_ones and 'reaped_early' or 'reaped'
   local cursor = redis.call('HGET', state, place) or '-inf'
   local window = redis.call('ZRANGEBYSCORE', early_ones and early or waiting, '(' .. cursor, '+inf', 'WITHSCORES',
@@ -56,7 +56,7 @@ local now_us = clock_us()
 local now = math.floor(now_us / 1000)
 local report = admit(now_us, terms)
 -- A step that lets in many walks the fewer: it keeps Redis no longer. Nobody is let in unlooked at, and while a step lets in as
--- many as it may, all who wait are let in sooner than they could be walked.
+-- many as it may, all who wait are let in as soon as they could be walked.
 local walk = terms.limit - report.passed
 local reaped = reap(false, now, walk)
 local waits = redis.call('ZCARD', waiting)

@@ -56,18 +56,10 @@ fn a_step_walks_the_fewer_the_more_it_lets_in() {
         queue.vanish([4, 6, 7, 8]).await;
         (queue.cap, queue.limit) = (3, 3);
         let step = queue.promote().await;
-        assert_eq!(
-            (step[2].as_str(), step[4].as_str(), step[5].as_str()),
-            ("3", "0", "1"),
-            "as many as it may, and none walked"
-        );
+        assert_eq!([&step[2], &step[4], &step[5]], ["3", "0", "1"], "as many as it may, and none walked");
         queue.cap = 4;
         let step = queue.promote().await;
-        assert_eq!(
-            (step[2].as_str(), step[4].as_str(), step[5].as_str()),
-            ("4", "2", "0"),
-            "one passed over, one walked"
-        );
+        assert_eq!([&step[2], &step[4], &step[5]], ["4", "2", "0"], "one passed over, one walked");
         assert_eq!(queue.promote().await[4], "2", "and three after that one");
         assert_eq!(queue.waiting().await, texts([9]));
     });
