@@ -19,7 +19,7 @@ use super::stage::cost::{Meter, float};
 /// As many as redis-benchmark has.
 const CONNECTIONS: usize = 50;
 
-const QUEUE_KEYS: [&str; 8] = ["waiting", "active", "tokens", "ended", "holding", "state", "crowd", "early"];
+const QUEUE_KEYS: [&str; 9] = ["waiting", "active", "tokens", "ended", "holding", "state", "crowd", "early", "times"];
 const SEAT_KEYS: [&str; 8] = ["seats", "map", "holds", "lapses", "by_seat", "by_user", "paying", "past"];
 
 /// Those who hold, each with a token; each takes at most three seats.
@@ -75,7 +75,7 @@ impl Scripted {
         let seats = SEAT_KEYS.map(|key| format!("floor:{{queue:{number}}}:schedule:1:{key}"));
         match self {
             Self::Enter => queue.to_vec(),
-            Self::Hold => [seats, queue].concat(),
+            Self::Hold => [&seats[..], &queue[..]].concat(),
         }
     }
 

@@ -70,33 +70,68 @@ local function refilled_level(now_us, rate)
   return math.min(full, tonumber(bucket[1]) + elapsed * rate)
 end
 
+-- When each of some came and was last seen; they are as a sorted set gives them: user, score, user, score... Of one that has no
+-- record, neither. Returns the two lists, and what it has read them from: the slots from the first's to the last's, or,
+-- where some have no slot or scores are no orders, records.
+local function read_times(members, are_orders)
+  local entered, seen, many = {}, {}, #members / 2
+  local first, last = tonumber(members[2]), tonumber(members[2 * many])
+  local slots = are_orders and read_slots(first, last)
+  for i = 1, slots and many or 0 do
+    local order, whose = tonumber(members[2 * i])
+    whose, entered[i], seen[i] = parse_slot(slots, (order - first) * SLOT + 1)
+    if whose ~= order then
+      slots = nil
+      break
+    end
+  end
+  if slots then return entered, seen, slots end
+  local users = {}
+  for i = 1, many do users[i] = members[2 * i - 1] end
+  local records = redis.call('HMGET', tokens, unpack(users))
+  for i = 1, many do
+    local came, at = string.match(records[i] or '', '^W:%d+:(%d+):(%d+)$')
+    entered[i], seen[i] = tonumber(came), tonumber(at)
+  end
+  return entered, seen, nil, records
+end
+
+-- Writes into these slots, the first of which is this order's, that all are let in now. Whose slot is between and is not let in
+-- has left before.
+local function keep_let_in(slots, first, now)
+  local since = string.gsub(string.sub(format_slot(0, 0, now), 13), '%%', '%%%%')
+  local kept = string.gsub(slots, '(............)......', '%1' .. since)
+  redis.call('SETRANGE', times, string.format('%d', slot_of(first) * SLOT), kept)
+end
+
 -- Lets in the first of those waiting, `heads`, but for those who have left. Returns how many were let in.
 local function let_in(heads, now, terms, report)
-  local records = redis.call('HMGET', tokens, unpack(heads))
+  local entered, seen, slots, records = read_times(heads, true)
   local expiry, since = string.format('%d', now + terms.active_ttl), string.format('%d', now)
   local gone = gone_since(now, terms.waiting_ttl)
-  local expiries, changed, waits = {}, {}, report.waits
+  local expiries, changed, waits, first, last = {}, {}, report.waits
   local many, waited = 0, #waits
-  for i = 1, #heads do
-    local user, record = heads[i], records[i]
-    -- All but the status and the time stays as it is written.
-    local middle, entered, seen = string.match(record or '', '^W(:%d+:(%d+):)(%d+)$')
-    if not middle or tonumber(seen) <= gone then
-      end_token(user, parse_token(record), 'E', now)
+  for i = 1, #heads / 2 do
+    local user = heads[2 * i - 1]
+    if not entered[i] or seen[i] <= gone then
+      end_token(user, read_token(user), 'E', now)
       report.abandoned = report.abandoned + 1
     else
       local at = 2 * many
       many = many + 1
       expiries[at + 1], expiries[at + 2] = expiry, user
-      changed[at + 1], changed[at + 2] = user, 'A' .. middle .. since
-      waits[waited + many] = now - entered
+      first, last = first or heads[2 * i], heads[2 * i]
+      waits[waited + many] = now - entered[i]
+      if records then
+        -- All but the status and the time stays as it is written.
+        changed[at + 1], changed[at + 2] = user, 'A' .. string.match(records[i], '^W(:%d+:%d+:)') .. since
+      end
     end
   end
   if many > 0 then
     redis.call('ZADD', active, unpack(expiries))
-    redis.call('HSET', tokens, unpack(changed))
+    if slots then keep_let_in(slots, tonumber(heads[2]), now) else redis.call('HSET', tokens, unpack(changed)) end
     -- Those who have left are out already, so these are the first.
-    local first, last = redis.call('ZSCORE', waiting, changed[1]), redis.call('ZSCORE', waiting, changed[#changed - 1])
     first_quit_waiting(many, tonumber(first), tonumber(last))
     report.admitted = math.max(report.admitted, tonumber(last))
     redis.call('HINCRBY', state, 'let_in', many)
@@ -125,10 +160,10 @@ local function admit(now_us, terms)
   local room = math.min(room_for(now, terms), math.floor(level / BUCKET_UNIT))
   local passed = 0
   while room > 0 and passed < terms.limit do
-    local heads = redis.call('ZRANGE', waiting, 0, math.min(room, terms.limit - passed, 500) - 1)
+    local heads = redis.call('ZRANGE', waiting, 0, math.min(room, terms.limit - passed, 500) - 1, 'WITHSCORES')
     if #heads == 0 then break end
     local admitted = let_in(heads, now, terms, report)
-    passed = passed + #heads
+    passed = passed + #heads / 2
     room = room - admitted
     level = level - admitted * BUCKET_UNIT
   end

@@ -4,25 +4,35 @@
 --       where the page before said  4 how many a page
 -- Returns: {UNOPENED}, there is nothing to check
 --        | {AUDITED, active now, where the next page begins (empty: nowhere), how many are torn, the users that
---          are..., then of each that is alive a number and a time in ms: of an active one its place and when it was let in,
---          of one that waits and is there its order and when it came...}. Torn: what a record says its user is in, the user is not in, or the
---          other way round
+--          are..., then of each that is alive a number and a time in ms: of an active one its place and when it was let in
+--          (0 if that is not known any more), of one that waits and is there its order and when it came...}.
+--          Torn: what a record says its user is in, the user is not in, or the other way round
 
 if not is_open() then return { 'UNOPENED' } end
 local waiting_ttl, part, from, limit = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
 local now = clock_ms()
 local torn, alive, following = {}, {}, ''
 
+-- When an active token was let in; 0, if that is not known any more.
+local function let_in_at(token)
+  if token.status == 'A' then return token.seen end
+  local place = tonumber(token.place)
+  local slot = read_slots(place, place)
+  local order, _, since = 0, 0, 0
+  if slot then order, _, since = parse_slot(slot, 1) end
+  return order == place and since or 0
+end
+
 if part == 'ACTIVE' then
   -- From the end, where they are added: who is let in meanwhile shifts others into the next page, not out of it.
   local page = redis.call('ZREVRANGE', active, from, from + limit - 1, 'WITHSCORES')
   for i = 1, #page, 2 do
-    local token = read_token(page[i])
-    if not token or token.status ~= 'A' then
+    local token = parse_token(redis.call('HGET', tokens, page[i]))
+    if not token or token.status ~= 'W' and token.status ~= 'A' then
       torn[#torn + 1] = page[i]
     elseif tonumber(page[i + 1]) > now then
       alive[#alive + 1] = token.place
-      alive[#alive + 1] = token.seen
+      alive[#alive + 1] = let_in_at(token)
     end
   end
   if #page == 2 * limit then following = from + limit end
@@ -45,9 +55,10 @@ else
   local page = redis.call('HSCAN', tokens, from, 'COUNT', limit)
   for i = 1, #page[2], 2 do
     local user, token = page[2][i], parse_token(page[2][i + 1])
-    local waits = token.status ~= 'W' or redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', early, user)
-    local tries = token.status ~= 'A' or redis.call('ZSCORE', active, user)
-    if not token.status or not waits or not tries then torn[#torn + 1] = user end
+    local tries = redis.call('ZSCORE', active, user)
+    local waits = token.status == 'W' and (redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', early, user))
+    local live = token.status == 'W' or token.status == 'A'
+    if not token.status or live and not tries and not waits then torn[#torn + 1] = user end
   end
   if page[1] ~= '0' then following = page[1] end
 end

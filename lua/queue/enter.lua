@@ -46,17 +46,30 @@ local function give_place(user, token)
   return { user = user, place = token.place, issued = 1, expired = expired, abandoned = abandoned }
 end
 
+-- Writes down when those came who have just been given a place, before anybody is let in. Their places are a row.
+local function keep_times(entered)
+  local first, slots = nil, {}
+  for _, it in ipairs(entered) do
+    if it.issued == 1 then
+      first = first or tonumber(it.place)
+      slots[#slots + 1] = format_slot(tonumber(it.place), now, now)
+    end
+  end
+  if first then write_slots(first, slots) end
+end
+
 local entered = each(11, 1, function(user)
   local token = read_token(user)
   local waits = token and token.status == 'W' and not has_left(token.seen, now, terms.waiting_ttl)
-  local tries = token and token.status == 'A' and tonumber(redis.call('ZSCORE', active, user) or 0) > now
+  local tries = token and token.status == 'A' and (token.expires or 0) > now
   if draining and not waits and not tries then return { 'CLOSING' } end
-  if waits then redis.call('HSET', tokens, user, format_token('W', token, now)) end
+  if waits then keep_seen(user, token, tonumber(redis.call('ZSCORE', waiting, user)), now) end
   if waits or tries then return { user = user, place = token.place, tries = tries, issued = 0, expired = 0, abandoned = 0 } end
   if not token and not make_room() then return { 'FULL' } end
   return give_place(user, token)
 end)
 
+if not collecting then keep_times(entered) end
 -- As many more as have come with the first.
 terms.limit = terms.limit + #entered - 1
 local report = admit(now_us, terms)

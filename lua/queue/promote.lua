@@ -21,13 +21,12 @@ local function reap(early_ones, now, limit)
   local cursor = redis.call('HGET', state, place) or '-inf'
   local window = redis.call('ZRANGEBYSCORE', early_ones and early or waiting, '(' .. cursor, '+inf', 'WITHSCORES',
     'LIMIT', 0, limit)
-  local users, reaped = {}, 0
-  for i = 1, #window, 2 do users[#users + 1] = window[i] end
-  local records = #users > 0 and redis.call('HMGET', tokens, unpack(users))
-  for i, user in ipairs(users) do
-    local token = parse_token(records[i])
-    if not token or has_left(token.seen, now, terms.waiting_ttl) then
-      end_token(user, token, 'E', now)
+  local entered, seen, reaped = {}, {}, 0
+  if #window > 0 then entered, seen = read_times(window, not early_ones) end
+  for i = 1, #window / 2 do
+    local user = window[2 * i - 1]
+    if not entered[i] or has_left(seen[i], now, terms.waiting_ttl) then
+      end_token(user, read_token(user), 'E', now)
       reaped = reaped + 1
     end
   end

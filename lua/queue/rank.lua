@@ -10,15 +10,15 @@ if not is_open() then return { 'UNOPENED' } end
 local now = clock_ms()
 local word, time, token = standing(user, place, now, waiting_ttl)
 if word == 'WAITING' then
-  redis.call('HSET', tokens, user, format_token('W', token, now))
+  local order = tonumber(redis.call('ZSCORE', waiting, user))
+  keep_seen(user, token, order, now)
   local entry = redis.call('ZSCORE', early, user)
   if entry then
     -- How many come first is not drawn yet: all others at worst.
     local others = redis.call('ZCARD', waiting) + redis.call('ZCARD', early) - 1
     return { word, others, now + waiting_ttl, '0', entry }
   end
-  local order = string.format('%.0f', redis.call('ZSCORE', waiting, user))
-  return { word, redis.call('ZRANK', waiting, user), now + waiting_ttl, order, '0' }
+  return { word, redis.call('ZRANK', waiting, user), now + waiting_ttl, string.format('%.0f', order), '0' }
 end
 if word == 'ACTIVE' then return { word, time, time - now } end
 if word == 'LOST' then return { word, time } end

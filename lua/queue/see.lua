@@ -16,10 +16,10 @@ for i = 2, #ARGV - 1 do
   local word, expires, token = standing(user, place, now, waiting_ttl)
   local number, left = 0, 0
   if word == 'WAITING' then
-    if now - age > token.seen then redis.call('HSET', tokens, user, format_token('W', token, now - age)) end
+    local order = tonumber(redis.call('ZSCORE', waiting, user))
+    if now - age > token.seen then keep_seen(user, token, order, now - age) end
     -- Without a bit nobody else can tell its rank.
-    local order = redis.call('ZSCORE', waiting, user)
-    if order and tonumber(order) > before then
+    if order and order > before then
       word = nil
     else
       -- Before it is drawn, all others come first at worst.

@@ -8,7 +8,8 @@
 -- come after those:
 --   1 waiting  ZSET  user -> order            who waits. The order is the token's place, but for those drawn
 --   2 active   ZSET  user -> expiry, ms       who may try
---   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user
+--   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user. Of one let in by its
+--                    record, seen is since when
 --   4 ended    ZSET  user -> end, ms          whose record may be forgotten, and since when
 --   5 holding  HASH  user -> "1 5"            schedules in which an active user has held seats
 --   6 state    HASH  places (the last place given or kept for a draw), level and refilled (the token bucket), reaped and
@@ -20,10 +21,13 @@
 --                    otherwise)
 --   7 crowd    STRING a bit of each order given since the last opening, from before + 1 on: whether it waits
 --   8 early    ZSET  user -> entry number     who came before the opening and is not drawn yet
--- An order at or below `before`, given back from a former Redis, has no bit.
--- STATUS: W waiting, A active, C completed (it paid), E ended otherwise.
+--   9 times    STRING a slot of each place given since the last opening that is its order too, from before + 1 on: what its
+--                    record says of times, so that who is let in is not looked up one by one. 18 bytes: order, entered,
+--                    seen, or since when it is let in; the last SLOTS of them, as a ring
+-- An order at or below `before`, given back from a former Redis, has no bit and no slot.
+-- STATUS: W waiting, or let in by its slot if the user is active; A active, C completed (it paid), E ended otherwise.
 
-local waiting, active, tokens, ended, holding, state, crowd, early = unpack(KEYS, #KEYS - 7)
+local waiting, active, tokens, ended, holding, state, crowd, early, times = unpack(KEYS, #KEYS - 8)
 local incarnation = ARGV[#ARGV]
 local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before')
 local opened, before = tonumber(opening[2] or 0), tonumber(opening[3] or 0)
@@ -48,12 +52,57 @@ local function parse_token(record)
   return { status = status, place = place, entered = tonumber(entered), seen = tonumber(seen) }
 end
 
+-- A user's token, with its expiry if it is active.
 local function read_token(user)
-  return parse_token(redis.call('HGET', tokens, user))
+  local token = parse_token(redis.call('HGET', tokens, user))
+  if token and (token.status == 'W' or token.status == 'A') then
+    token.expires = tonumber(redis.call('ZSCORE', active, user))
+    if token.expires then token.status = 'A' end
+  end
+  return token
 end
 
 local function format_token(status, token, seen)
   return string.format('%s:%s:%d:%d', status, token.place, token.entered, seen)
+end
+
+local SLOT, SLOTS, MOST_SLOTS = 18, 2097152, 8000
+
+local function format_slot(order, entered, seen)
+  return struct.pack('>I6I6I6', order, entered, seen)
+end
+
+-- The order, entered and seen of the slot that begins at this byte of a block, counted from 1.
+local function parse_slot(block, at)
+  return struct.unpack('>I6I6I6', block, at)
+end
+
+local function slot_of(order)
+  return (order - before - 1) % SLOTS
+end
+
+-- Writes the slots of consecutive orders, from this one on.
+local function write_slots(first, slots)
+  if first <= before then return end
+  local at = slot_of(first)
+  local fit = math.min(#slots, SLOTS - at)
+  redis.call('SETRANGE', times, string.format('%d', at * SLOT), table.concat(slots, '', 1, fit))
+  if fit < #slots then redis.call('SETRANGE', times, 0, table.concat(slots, '', fit + 1)) end
+end
+
+-- The slots of these orders and of all between; nothing if they are not there in one piece, or are too many for these few. A
+-- slot may be another order's, or nobody's.
+local function read_slots(first, last)
+  local at, many = slot_of(first), last - first + 1
+  if many > MOST_SLOTS then return nil end
+  local block = redis.call('GETRANGE', times, string.format('%d', at * SLOT), string.format('%d', (at + many) * SLOT - 1))
+  return #block == many * SLOT and block or nil
+end
+
+-- Says of a token that waits when it was seen. The order is nothing before it is drawn.
+local function keep_seen(user, token, order, seen)
+  if order and order == tonumber(token.place) then write_slots(order, { format_slot(order, token.entered, seen) }) end
+  redis.call('HSET', tokens, user, format_token('W', token, seen))
 end
 
 -- Whether a list of schedules, as "1 5", has this one.
@@ -168,9 +217,8 @@ local function standing(user, place, now, waiting_ttl)
     return 'WAITING', nil, token
   end
   if token.status == 'A' then
-    local expires = tonumber(redis.call('ZSCORE', active, user) or 0)
-    if expires <= now then return 'EXPIRED', nil, token end
-    return 'ACTIVE', expires, token
+    if not token.expires or token.expires <= now then return 'EXPIRED', nil, token end
+    return 'ACTIVE', token.expires, token
   end
   return token.status == 'C' and 'COMPLETED' or 'EXPIRED', nil, token
 end

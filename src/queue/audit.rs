@@ -44,7 +44,7 @@ enum Part {
 struct Alive {
     /// As the page has it, of an active one its place, which is its order too unless it was drawn.
     order: u64,
-    /// Of an active one when it was let in, of a waiting one when it came.
+    /// Of an active one when it was let in, 0 if that is not known any more; of a waiting one when it came.
     at_ms: u64,
 }
 

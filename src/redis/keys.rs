@@ -15,9 +15,9 @@ pub struct Keys {
 }
 
 /// A queue's keys, in the order of its scripts' KEYS: waiting, active, tokens, ended, holding, state,
-/// crowd, early.
+/// crowd, early, times.
 #[derive(Debug, Clone)]
-pub struct QueueKeys(pub(super) [String; 8]);
+pub struct QueueKeys(pub(super) [String; 9]);
 
 /// A schedule's keys, in the order of its scripts' KEYS: seats, map, holds, lapses, `by_seat`, `by_user`, paying, past.
 #[derive(Debug, Clone)]
@@ -39,7 +39,7 @@ impl Keys {
     /// The keys of the queue of this name.
     #[must_use]
     pub fn queue(&self, name: &str) -> QueueKeys {
-        let parts = ["waiting", "active", "tokens", "ended", "holding", "state", "crowd", "early"];
+        let parts = ["waiting", "active", "tokens", "ended", "holding", "state", "crowd", "early", "times"];
         QueueKeys(parts.map(|part| self.name(format_args!("queue:{name}"), part)))
     }
 

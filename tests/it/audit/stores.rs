@@ -20,9 +20,9 @@ const BREACHES: [Breach; 11] = [
     (&["DEL", "{queue:default}:schedule:1:lapses"], &[7], &["schedule 1 position 1"]),
     (&["ZADD", "{queue:default}:schedule:1:lapses", "5", "2"], &[7], &["schedule 1 reservation 2"]),
     (&["ZADD", "{queue:default}:schedule:1:paying", "5", "2"], &[7], &["schedule 1 reservation 2"]),
-    // Two tokens of one user, one that has ended and is active again, one that is active only in its record.
+    // Two tokens of one user, two that have ended and are active still or again, one that is active only in its record.
     (&["ZADD", "{queue:default}:waiting", "1", "2"], &[6], &["queue default user 2"]),
-    (&["HSET", "{queue:default}:tokens", "2", "W:1:1:1"], &[6], &["queue default user 2", "queue default user 2"]),
+    (&["HSET", "{queue:default}:tokens", "2", "E:1:1:1"], &[6], &["queue default user 2"]),
     (&["ZADD", "{queue:default}:active", "99999999999999", "1"], &[6], &["queue default user 1"]),
     (&["DEL", "{queue:default}:active"], &[6], &["queue default user 2"]),
 ];

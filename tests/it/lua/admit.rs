@@ -62,7 +62,7 @@ fn a_slot_goes_to_the_first_who_waits_not_to_the_one_who_comes() {
         queue.leave(3, 102).await;
         queue.promote().await;
         assert_eq!(queue.active().await, ["5"]);
-        assert_eq!(queue.record(5).await.0, "A");
+        assert_eq!(queue.check(5, 103).await[0], "ACTIVE");
     });
 }
 

@@ -107,6 +107,13 @@ impl Bench {
         answer.into_iter().next().unwrap()
     }
 
+    /// So many bytes of a key from one on, as far as there are any.
+    pub async fn bytes(&self, name: &str, from: usize, many: usize) -> Vec<u8> {
+        let mut get = redis::cmd("GETRANGE");
+        get.arg(self.key(name)).arg(from).arg(from + many - 1);
+        get.query_async(&mut self.connection.clone()).await.unwrap()
+    }
+
     /// Has Redis carry out a command whose words hold spaces.
     pub async fn execute(&self, command: &Cmd) {
         command.exec_async(&mut self.connection.clone()).await.unwrap();

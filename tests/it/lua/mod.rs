@@ -21,6 +21,7 @@ mod sample;
 mod seat;
 mod seats;
 pub mod source;
+mod times;
 mod together;
 
 use bench::{Bench, number, pass};

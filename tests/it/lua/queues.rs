@@ -7,6 +7,10 @@ use super::Bench;
 /// Long enough for any test.
 const MINUTE: u64 = 60_000;
 
+/// As in lua/queue/token.lua: the bytes of a slot, and how many there are at most.
+const SLOT: usize = 18;
+pub const SLOTS: u64 = 2_097_152;
+
 /// A queue and how it is asked.
 pub struct QueueBench {
     bench: Bench,
@@ -206,12 +210,27 @@ impl QueueBench {
         self.ask("ZRANGE active 0 -1").await
     }
 
-    /// Status, place, entered, seen.
+    /// Status, place, entered, seen, as it is written.
     pub async fn record(&self, user: u64) -> (String, [u64; 3]) {
         let record = self.one(&format!("HGET tokens {user}")).await;
         let (status, numbers) = record.split_once(':').unwrap_or_else(|| panic!("no record: {record}"));
         let numbers: Vec<u64> = numbers.split(':').map(|number| number.parse().unwrap()).collect();
         (status.to_owned(), numbers.try_into().unwrap())
+    }
+
+    /// Entered, and seen or since when it is let in, of the slot of an order, if that has one.
+    pub async fn slot(&self, order: u64) -> Option<[u64; 2]> {
+        let at = self.slot_at(order).await?;
+        let slot = self.bytes("times", at, SLOT).await;
+        let number = |from: usize| slot[from..from + 6].iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        (slot.len() == SLOT && number(0) == order).then(|| [number(6), number(12)])
+    }
+
+    /// Where the slot of an order is, if it can have one.
+    async fn slot_at(&self, order: u64) -> Option<usize> {
+        let before: u64 = self.one("HGET state before").await.parse().unwrap();
+        let index = order.checked_sub(before + 1)? % SLOTS;
+        Some(usize::try_from(index).unwrap() * SLOT)
     }
 
     /// Users of whom nobody has seen anything since 1970.
@@ -221,10 +240,15 @@ impl QueueBench {
         }
     }
 
-    /// A user who was last seen at this time.
+    /// A user who was last seen at this time, as its record and its slot have it.
     pub async fn last_seen(&self, user: u64, ms: i64) {
         let (status, [place, entered, _]) = self.record(user).await;
         self.ask(&format!("HSET tokens {user} {status}:{place}:{entered}:{ms}")).await;
+        if self.slot(place).await.is_some() {
+            let at = self.slot_at(place).await.unwrap() + 12;
+            let set = redis::cmd("SETRANGE").arg(self.key("times")).arg(at).arg(&ms.to_be_bytes()[2..]).clone();
+            self.execute(&set).await;
+        }
     }
 
     /// Active tokens whose time was over in 1970, and nobody has noticed.
