@@ -44,6 +44,10 @@ pub(super) trait Service: Send + Sync {
     fn dir(&self) -> &Path;
     /// The program and its arguments.
     fn command(&self, port: u16) -> Vec<OsString>;
+    /// What it needs to find in its environment.
+    fn environment(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
     /// Whether the server with this process id answers on this port.
     fn answers(&self, port: u16, pid: u32) -> impl Future<Output = bool> + Send;
 }
@@ -237,6 +241,7 @@ fn spawn<S: Service>(
     command.arg("--").args(service.command(port));
     quiet_environment(&mut command);
     command
+        .envs(service.environment().iter().copied())
         // Out of the terminal's foreground group: Ctrl-C is for the main program, which
         // then stops the servers in its own order.
         .process_group(0)

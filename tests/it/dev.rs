@@ -181,6 +181,23 @@ async fn a_dropped_handle_stops_its_server() -> Outcome {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
+async fn redis_asks_for_large_pages_where_there_are_any() -> Outcome {
+    let folder = open_folder()?;
+    let home = Home::open(folder.path()).await?;
+    let redis = RedisServer::start(&programs().await?, &home, onsale()).await?;
+    let memory = "EVAL \"return string.match(redis.call('INFO','memory'),'mem_allocator:(%a+)')\" 0";
+    let allocator = ask_redis(&redis, memory).await?;
+    // Of a mapping, hg: madvise(2) with MADV_HUGEPAGE was called.
+    let maps = fs::read_to_string(format!("/proc/{}/smaps", redis.pid()))?;
+    let asked =
+        maps.lines().any(|line| line.starts_with("VmFlags:") && line.split_whitespace().any(|flag| flag == "hg"));
+    let can = allocator == "jemalloc" && Path::new("/sys/kernel/mm/transparent_hugepage").exists();
+    assert!(asked || !can, "{allocator} has not");
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
 async fn a_server_whose_guardian_was_killed_is_stopped_all_the_same() -> Outcome {
     let folder = open_folder()?;
     let home = Home::open(folder.path()).await?;

@@ -102,6 +102,8 @@ fn limits_fit_what_the_program_takes() {
         megabytes(option("--auto-aof-rewrite-min-size")) >= 256,
         "it forks to write its file, so not during a sale"
     );
+    let environment = compose.service("redis")["environment"]["JE_MALLOC_CONF"].as_str();
+    assert_eq!((option("--disable-thp"), environment), ("no", Some("thp:always")), "its memory is in large pages");
     let limit = &compose.service("redis")["deploy"]["resources"]["limits"]["memory"];
     assert!(megabytes(limit.as_str().unwrap()) >= 2 * megabytes(option("--maxmemory")), "as much again when it forks");
 }
