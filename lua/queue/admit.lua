@@ -50,8 +50,11 @@ local function close_draw(now, terms)
   if former ~= terms.draw and redis.call('ZCARD', early) > 0 then return end
   local base = base_of(terms.draw)
   local first = tonumber(redis.call('HGET', state, 'places'))
+  local places = 2 * first - base
   redis.call('HSET', state, 'closed', terms.draw, 'entries', string.format('%.0f', first - base),
-    'first', string.format('%.0f', first), 'places', string.format('%.0f', 2 * first - base))
+    'first', string.format('%.0f', first), 'places', string.format('%.0f', places))
+  -- Neither entries nor their orders have slots, so there is no room for them.
+  if places > first then begin_slots(places) end
 end
 
 local function end_lapsed(now, limit)

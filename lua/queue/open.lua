@@ -9,7 +9,8 @@ if is_open() then return { 'OPEN' } end
 local now = clock_ms()
 local kept = redis.call('HMGET', state, 'places', 'admitted', 'draw', 'closed', 'base')
 local places = string.format('%.0f', math.max(tonumber(kept[1] or 0), tonumber(ARGV[1])))
-redis.call('UNLINK', crowd, times)
+redis.call('UNLINK', crowd)
+begin_slots(tonumber(places))
 redis.call('HSET', state, 'places', places, 'before', places, 'admitted', kept[2] or 0, 'incarnation', incarnation,
   'opened', string.format('%.0f', now), 'window', ARGV[2], 'calm', string.format('%.0f', now + ARGV[3]),
   'let_in', 0, 'left', 0)

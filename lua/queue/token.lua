@@ -8,8 +8,7 @@
 -- come after those:
 --   1 waiting  ZSET  user -> order            who waits. The order is the token's place, but for those drawn
 --   2 active   ZSET  user -> expiry, ms       who may try
---   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user. Of one let in by its
---                    record, seen is since when
+--   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user. With A, seen is since when
 --   4 ended    ZSET  user -> end, ms          whose record may be forgotten, and since when
 --   5 holding  HASH  user -> "1 5"            schedules in which an active user has held seats
 --   6 state    HASH  places (the last place given or kept for a draw), level and refilled (the token bucket), reaped and
@@ -18,19 +17,19 @@
 --                    first drawn one); of the last opening: incarnation, opened (when, ms), before
 --                    (the place before its first), window (ms in which lost places may be claimed), calm (until when
 --                    nobody is let in, ms); since then: let_in (how many were), left (how many that waited have ended
---                    otherwise)
+--                    otherwise); origin (the place before the first that has a slot)
 --   7 crowd    STRING a bit of each order given since the last opening, from before + 1 on: whether it waits
 --   8 early    ZSET  user -> entry number     who came before the opening and is not drawn yet
---   9 times    STRING a slot of each place given since the last opening that is its order too, from before + 1 on: what its
---                    record says of times, so that who is let in is not looked up one by one. 18 bytes: order, entered,
---                    seen, or since when it is let in; the last SLOTS of them, as a ring
+--   9 times    STRING a slot of each place given since the last opening or draw that is its order too, from origin + 1 on:
+--                    the times of its record, so that who is let in is not looked up one by one. 18 bytes: order, entered,
+--                    seen, or once it is let in since when; a ring of SLOTS
 -- An order at or below `before`, given back from a former Redis, has no bit and no slot.
--- STATUS: W waiting, or let in by its slot if the user is active; A active, C completed (it paid), E ended otherwise.
+-- STATUS: W waiting, or let in by its slot if the user is active; A let in by its record, C completed (it paid), E ended otherwise.
 
 local waiting, active, tokens, ended, holding, state, crowd, early, times = unpack(KEYS, #KEYS - 8)
 local incarnation = ARGV[#ARGV]
-local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before')
-local opened, before = tonumber(opening[2] or 0), tonumber(opening[3] or 0)
+local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before', 'origin')
+local opened, before, origin = tonumber(opening[2] or 0), tonumber(opening[3] or 0), tonumber(opening[4] or 0)
 
 local function is_open()
   return opening[1] == incarnation
@@ -78,12 +77,19 @@ local function parse_slot(block, at)
 end
 
 local function slot_of(order)
-  return (order - before - 1) % SLOTS
+  return (order - origin - 1) % SLOTS
+end
+
+-- From here on places have slots, from the next one on; those before have none any more.
+local function begin_slots(place)
+  redis.call('UNLINK', times)
+  redis.call('HSET', state, 'origin', string.format('%.0f', place))
+  origin = place
 end
 
 -- Writes the slots of consecutive orders, from this one on.
 local function write_slots(first, slots)
-  if first <= before then return end
+  if first <= origin then return end
   local at = slot_of(first)
   local fit = math.min(#slots, SLOTS - at)
   redis.call('SETRANGE', times, string.format('%d', at * SLOT), table.concat(slots, '', 1, fit))

@@ -228,8 +228,8 @@ impl QueueBench {
 
     /// Where the slot of an order is, if it can have one.
     async fn slot_at(&self, order: u64) -> Option<usize> {
-        let before: u64 = self.one("HGET state before").await.parse().unwrap();
-        let index = order.checked_sub(before + 1)? % SLOTS;
+        let origin: u64 = self.one("HGET state origin").await.parse().unwrap();
+        let index = order.checked_sub(origin + 1)? % SLOTS;
         Some(usize::try_from(index).unwrap() * SLOT)
     }
 

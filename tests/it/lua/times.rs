@@ -183,6 +183,7 @@ fn who_was_drawn_is_let_in_by_its_record() {
         assert_eq!(queue.one("EXISTS times").await, "0", "its order is not known yet");
         queue.draw.1 = 0;
         queue.enter(4).await;
+        assert_eq!(queue.one("STRLEN times").await, "18", "as if it were the first");
         queue.run("shuffle", &["1", "1", "106", "105", "104"]).await;
         assert_eq!(queue.waiting().await, ["3", "2", "1", "4"]);
         assert_eq!(queue.rank(1, 101).await[0], "WAITING");
@@ -232,9 +233,37 @@ fn an_entry_number_is_not_taken_for_an_order() {
         queue.ask("HSET state opened 5").await;
         queue.draw = (1, queue.now_us().await / 1000 + 60_000);
         queue.enter_all([4, 5, 6]).await;
+        assert_eq!(queue.one("STRLEN times").await, "54", "whoever came before the draw");
         assert_eq!(queue.ask("ZRANGE early 0 -1 WITHSCORES").await, ["4", "1", "5", "2", "6", "3"]);
         queue.vanish([4, 6]).await;
         assert_eq!(queue.promote().await[..6], ["STEPPED", "1", "0", "0", "2", "0"], "two had left");
         assert_eq!(queue.ask("ZRANGE early 0 -1").await, ["5"]);
+    });
+}
+
+#[test]
+fn who_waits_as_a_draw_ends_is_let_in_by_its_record() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        queue.cap = 0;
+        queue.enter_all([1, 2]).await;
+        queue.draw = (1, queue.now_us().await / 1000 + 60_000);
+        queue.enter(3).await;
+        assert_eq!(queue.slots().await, 2);
+        queue.draw.1 = 0;
+        queue.enter(4).await;
+        queue.run("shuffle", &["1", "1", "104"]).await;
+        assert_eq!(queue.rank(1, 101).await[0], "WAITING");
+        assert_eq!((queue.waiting().await.len(), queue.slots().await), (4, 1), "only who came since has one");
+        queue.cap = 4;
+        queue.promote().await;
+        assert_eq!(queue.active().await, ["1", "2", "3", "4"]);
+        assert_eq!(queue.audit().await, ["AUDITED", "4", "105", "0", "0"]);
+
+        // A draw without entries takes nothing away.
+        queue.enter(5).await;
+        queue.draw = (2, 0);
+        queue.enter(6).await;
+        assert_eq!(queue.slots().await, 2);
     });
 }
