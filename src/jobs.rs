@@ -30,8 +30,8 @@ const JOBS: [(&str, Duration, Step); 17] = [
     ("queue.feed", Duration::from_millis(200), |app| async move { app.queues.feed().await }.boxed()),
     // Tells Redis who was seen waiting without its being asked: up to 1000 a call.
     ("queue.see", Duration::from_millis(250), |app| async move { app.queues.tell_sightings().await }.boxed()),
-    // Forgets whose time is over, on a thread of its own: of a million that takes long enough to keep calls waiting.
-    ("queue.prune", Duration::from_secs(5), |app| {
+    // Forgets whose time is over, a part at a time and on a thread of its own: of a million it would keep calls waiting.
+    ("queue.prune", Duration::from_millis(300), |app| {
         async move {
             if let Err(error) = tokio::task::spawn_blocking(move || app.queues.prune()).await {
                 tracing::error!(%error, "forgetting whose time is over has failed");

@@ -83,7 +83,7 @@ impl Queues {
         outcome
     }
 
-    /// Forgets tokens that have ended and those that were not seen for as long as they may live unseen.
+    /// Forgets tokens that have ended, and of a part of the others those that were not seen for as long as they may live unseen.
     pub fn prune(&self) {
         self.passes.prune();
         self.sightings.prune(&self.all().iter().map(|queue| (queue.id, queue.settings.waiting_ttl)).collect());

@@ -5,6 +5,7 @@
 //! stops does not live longer than since its last poll. A crowd's polls cost Redis what the crowd is, not how often it asks.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ use crate::redis::millis;
 /// How finely it is planned when Redis is told, in ms: as often as the job runs that tells it.
 const TURN_MS: u64 = 250;
 
+/// In how many parts they are kept. Going through a million at once takes a core for long enough to be felt.
+const PARTS: usize = 16;
+
 /// Tokens of one queue, and when each was seen.
 pub(super) type Seen = Vec<(Claim, Instant)>;
 
@@ -26,7 +30,10 @@ pub(super) type Seen = Vec<(Claim, Instant)>;
 #[derive(Debug)]
 pub(super) struct Sightings {
     start: Instant,
-    seen: DashMap<Claim, Sighting, RandomState>,
+    /// By place.
+    seen: [DashMap<Claim, Sighting, RandomState>; PARTS],
+    /// The part to be gone through next.
+    to_prune: AtomicUsize,
     /// Who is looked at in which turn, since Redis may have to be told of it then.
     turns: Mutex<BTreeMap<u32, Vec<Claim>>>,
     /// What it was planned with last.
@@ -53,8 +60,8 @@ struct Told {
 
 impl Default for Sightings {
     fn default() -> Self {
-        let (seen, turns, waiting_ttls) = (DashMap::default(), Mutex::default(), Mutex::default());
-        Self { start: Instant::now(), seen, turns, waiting_ttls }
+        let (seen, to_prune) = (std::array::from_fn(|_| DashMap::default()), AtomicUsize::default());
+        Self { start: Instant::now(), seen, to_prune, turns: Mutex::default(), waiting_ttls: Mutex::default() }
     }
 }
 
@@ -73,6 +80,10 @@ impl Sightings {
         millis(self.start.elapsed())
     }
 
+    fn part(&self, claim: &Claim) -> &DashMap<Claim, Sighting, RandomState> {
+        &self.seen[usize::from(claim.place.to_le_bytes()[0]) % PARTS]
+    }
+
     fn turns(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<Claim>>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,7 +97,7 @@ impl Sightings {
     /// Notes that a token that waits was seen, of which Redis does not know.
     pub(super) fn note(&self, claim: &Claim, waiting_ttl: Duration) {
         let at_ms = self.now_ms();
-        let mut sighting = self.seen.entry(*claim).or_default();
+        let mut sighting = self.part(claim).entry(*claim).or_default();
         sighting.at_ms = at_ms;
         if sighting.turn == 0 {
             self.plan(claim, &mut sighting, patience(waiting_ttl));
@@ -104,25 +115,25 @@ impl Sightings {
     /// Notes that Redis has just seen a token that waits.
     pub(super) fn confirm(&self, claim: &Claim) {
         let now = self.now_ms();
-        let mut sighting = self.seen.entry(*claim).or_default();
+        let mut sighting = self.part(claim).entry(*claim).or_default();
         (sighting.at_ms, sighting.known_ms) = (now, now);
     }
 
     pub(super) fn forget(&self, claim: &Claim) {
-        self.seen.remove(claim);
+        self.part(claim).remove(claim);
     }
 
     /// Whether this instance saw it within that time.
     pub(super) fn within(&self, claim: &Claim, time: Duration) -> bool {
         let now = self.now_ms();
-        self.seen.get(claim).is_some_and(|sighting| now - now.min(sighting.at_ms) < millis(time))
+        self.part(claim).get(claim).is_some_and(|sighting| now - now.min(sighting.at_ms) < millis(time))
     }
 
     /// Remembers what a token was told of its wait first.
     pub(super) fn tell(&self, claim: &Claim, wait: Option<WaitSeconds>) {
         let Some(wait) = wait else { return };
         let at_ms = self.now_ms();
-        if let Some(mut sighting) = self.seen.get_mut(claim) {
+        if let Some(mut sighting) = self.part(claim).get_mut(claim) {
             let whole = |seconds: u64| u32::try_from(seconds).unwrap_or(u32::MAX);
             sighting.told.get_or_insert(Told { at_ms, low: whole(wait.low), high: whole(wait.high) });
         }
@@ -130,7 +141,7 @@ impl Sightings {
 
     /// When, and how long a wait a token was told first.
     pub(super) fn told(&self, claim: &Claim) -> Option<(Instant, WaitSeconds)> {
-        let told = self.seen.get(claim)?.told?;
+        let told = self.part(claim).get(claim)?.told?;
         Some((self.instant(told.at_ms), WaitSeconds { low: told.low.into(), high: told.high.into() }))
     }
 
@@ -155,7 +166,7 @@ impl Sightings {
         let mut taken: HashMap<QueueId, Seen> = HashMap::new();
         for (turn, claim) in due {
             let Some(patience) = waiting_ttls.get(&claim.queue).copied().map(patience) else { continue };
-            let Some(mut sighting) = self.seen.get_mut(&claim).filter(|sighting| sighting.turn == turn) else {
+            let Some(mut sighting) = self.part(&claim).get_mut(&claim).filter(|sighting| sighting.turn == turn) else {
                 continue;
             };
             sighting.turn = 0;
@@ -183,7 +194,7 @@ impl Sightings {
     /// Notes that Redis has been told of these.
     pub(super) fn were_told(&self, seen: &[(Claim, Instant)]) {
         for (claim, at) in seen {
-            if let Some(mut sighting) = self.seen.get_mut(claim) {
+            if let Some(mut sighting) = self.part(claim).get_mut(claim) {
                 sighting.known_ms = sighting.known_ms.max(millis(at.duration_since(self.start)));
             }
         }
@@ -192,16 +203,17 @@ impl Sightings {
     /// Has those told in the next turn of whom Redis could not be told.
     pub(super) fn put_back(&self, seen: &[(Claim, Instant)]) {
         for (claim, _) in seen {
-            if let Some(mut sighting) = self.seen.get_mut(claim).filter(|sighting| sighting.turn == 0) {
+            if let Some(mut sighting) = self.part(claim).get_mut(claim).filter(|sighting| sighting.turn == 0) {
                 self.plan(claim, &mut sighting, Duration::ZERO);
             }
         }
     }
 
-    /// Forgets who was not seen for its queue's time, or has no queue.
+    /// Forgets who was not seen for its queue's time, or has no queue: in one part, and in the next the next time.
     pub(super) fn prune(&self, waiting_ttls: &HashMap<QueueId, Duration>) {
         let now = self.now_ms();
-        self.seen.retain(|claim, sighting| {
+        let part = self.to_prune.fetch_add(1, Ordering::Relaxed) % PARTS;
+        self.seen[part].retain(|claim, sighting| {
             waiting_ttls.get(&claim.queue).is_some_and(|ttl| now - now.min(sighting.at_ms) < millis(*ttl))
         });
     }
@@ -227,7 +239,7 @@ mod tests {
 
     fn see_at(sightings: &Sightings, place: u64, seconds: u64) {
         sightings.note(&claim(place), TTL);
-        sightings.seen.get_mut(&claim(place)).unwrap().at_ms = seconds * 1000;
+        sightings.part(&claim(place)).get_mut(&claim(place)).unwrap().at_ms = seconds * 1000;
     }
 
     #[test]
@@ -257,6 +269,28 @@ mod tests {
     }
 
     #[test]
+    fn who_was_not_seen_for_its_time_is_forgotten_a_part_at_a_time() {
+        let (sightings, minute) = (Sightings::default(), Duration::from_mins(1));
+        for place in 0..1000 {
+            sightings.confirm(&claim(place));
+        }
+        let left = || sightings.seen.iter().map(DashMap::len).sum::<usize>();
+        let prune = |ttl| sightings.prune(&HashMap::from([(QUEUE, ttl)]));
+        (0..PARTS).for_each(|_| prune(minute));
+        assert_eq!(left(), 1000, "all have been seen");
+        let mut before = left();
+        for _ in 0..PARTS {
+            prune(Duration::ZERO);
+            assert!((1..=1000 / PARTS + PARTS).contains(&(before - left())), "{before} {}", left());
+            before = left();
+        }
+        assert_eq!(left(), 0);
+        sightings.confirm(&claim(1));
+        (0..PARTS).for_each(|_| sightings.prune(&HashMap::new()));
+        assert_eq!(left(), 0, "there is no such queue");
+    }
+
+    #[test]
     fn of_whom_redis_could_not_be_told_it_is_told_in_the_next_turn() {
         let sightings = Sightings::default();
         sightings.confirm(&claim(1));
@@ -274,7 +308,7 @@ mod tests {
         let sightings = Sightings::default();
         sightings.confirm(&claim(1));
         see_at(&sightings, 1, 10);
-        sightings.seen.get_mut(&claim(1)).unwrap().known_ms = 10_000;
+        sightings.part(&claim(1)).get_mut(&claim(1)).unwrap().known_ms = 10_000;
         assert_eq!(taken(&sightings, 31, TTL), [], "it knows the latest");
         see_at(&sightings, 1, 35);
         assert_eq!(taken(&sightings, 39, TTL), []);
@@ -316,7 +350,7 @@ mod tests {
         for thread in asking {
             thread.join().unwrap();
         }
-        for sighting in &sightings.seen {
+        for sighting in sightings.seen.iter().flatten() {
             let told = told.get(sighting.key()).copied().map(|at: Instant| millis(at.duration_since(sightings.start)));
             assert_eq!(told, Some(sighting.at_ms), "of each its last");
         }
