@@ -170,8 +170,10 @@ fn verify_draw(settings: &VerifyDrawSettings) -> Outcome {
     }
     // In the envelope, as it was answered, or bare.
     let mut value: serde_json::Value = serde_json::from_str(&text)?;
+    let refusal = value.pointer("/error/message").and_then(serde_json::Value::as_str).map(str::to_owned);
     let bare = value.get_mut("data").map(serde_json::Value::take).unwrap_or(value);
-    let facts: Facts = serde_json::from_value(bare)?;
+    let facts: Facts = serde_json::from_value(bare)
+        .map_err(|error| format!("these are not a draw's facts: {}", refusal.unwrap_or_else(|| error.to_string())))?;
     let drawn = facts.verify()?;
     let mut stdout = std::io::stdout().lock();
     if settings.json {

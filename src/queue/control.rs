@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
-use super::lost::PLACES_A_EPOCH;
 use super::{QueueId, QueueSettings, Queues};
 use crate::postgres::{Postgres, broken_constraint};
 use crate::store_error::StoreError;
@@ -75,8 +74,7 @@ pub struct Figures {
     pub waiting: u32,
     /// How many are active.
     pub active: u32,
-    /// How many have been let in or have left, since Redis last lost the queue: the place that was last let in, counted
-    /// from then.
+    /// How many have been let in since Redis last lost the queue.
     pub admitted: u64,
     /// When that was.
     pub(super) seen: Instant,
@@ -89,9 +87,9 @@ impl Figures {
         self.seen.elapsed()
     }
 
-    /// `place` is the greatest that was let in.
-    pub(super) fn new(waiting: u32, active: u32, place: u64) -> Self {
-        Self { waiting, active, admitted: place % PLACES_A_EPOCH, seen: Instant::now() }
+    /// As of now.
+    pub(super) fn new(waiting: u32, active: u32, admitted: u64) -> Self {
+        Self { waiting, active, admitted, seen: Instant::now() }
     }
 }
 

@@ -37,7 +37,7 @@ impl Queues {
         step.admissions.record(queue);
         glimpse.learn(asked, &step.crowd, with_crowd);
         self.progress.insert(queue.id, step.progress);
-        self.figures.insert(queue.id, Figures::new(step.progress.waiting, step.active, step.progress.admitted));
+        self.figures.insert(queue.id, Figures::new(step.progress.waiting, step.active, step.crowd.let_in));
         if step.progress.waiting > 0 {
             glimpse.waited.note();
         }

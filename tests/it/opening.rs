@@ -10,6 +10,7 @@ use onsale::queue::Facts;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::program;
 use crate::support::{Answer, TestApp, at_once, block_on, eventually};
 
 /// A second's promise on a busy machine.
@@ -70,6 +71,15 @@ fn places(facts: &Facts) -> BTreeMap<u64, u64> {
     keyed.into_iter().map(|(_, entry)| entry).zip(0..).collect()
 }
 
+/// What `onsale verify-draw` says of a draw's facts, and whether it ends well.
+async fn verified(facts: &Facts, more: &[&str]) -> (bool, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), serde_json::to_vec(facts).unwrap()).unwrap();
+    let args = ["verify-draw", "--facts", file.path().to_str().unwrap()];
+    let ran = program::run(&[&args, more].concat(), &[]).await;
+    (ran.code == Some(0), ran.stdout)
+}
+
 /// Users who come early, with their tokens and entry numbers.
 async fn early(apps: &[Arc<TestApp>], users: impl IntoIterator<Item = i64>) -> Vec<(String, u64)> {
     let mut early = Vec::new();
@@ -120,6 +130,12 @@ fn early_comers_are_drawn_as_anyone_can_recompute() {
         assert_eq!((&facts.seed_sha256, facts.entries), (&promised.seed_sha256, Some(41)), "the promise was kept");
         let places = places(&facts);
         assert_eq!(facts.verify().unwrap().places().len(), places.len());
+        let (held, said) = verified(&facts, &["--entry", "7"]).await;
+        assert!(
+            held && said.ends_with(&format!("Entry 7 has place {0}: {0} of those drawn come before it.\n", places[&7]))
+        );
+        let forged = Facts { seed_sha256: promised.seed_sha256.replace(['0', '1'], "2"), ..facts.clone() };
+        assert!(!verified(&forged, &[]).await.0);
         let mut order = Vec::new();
         for (token, entry) in &tokens {
             let rank = apps[0].rank(token).await;

@@ -144,19 +144,22 @@ fn a_setting_is_in_force_on_every_instance_within_a_second() {
         app.operate("PATCH", "/queues/default", json!({ "maxActive": 2 })).await.data();
         eventually("both know", Duration::from_secs(1) + SLACK, async || caps().await == [2, 2]).await;
 
-        let tokens = [other.enter(1).await, app.enter(2).await, other.enter(3).await];
+        let tokens = [other.enter(1).await, app.enter(2).await, other.enter(3).await, app.enter(4).await];
         assert_eq!(other.rank(&tokens[1]).await.data()["status"], "ACTIVE");
-        assert_eq!(other.rank(&tokens[2]).await.data()["status"], "WAITING", "two at most");
-        let figures = async || {
+        assert_eq!(other.rank(&tokens[3]).await.data()["status"], "WAITING", "two at most");
+        let figures = async |expected: Value| {
             let mut shown = app.operate("GET", "/queues/default", Value::Null).await.data()["figures"].clone();
-            shown.as_object_mut().is_some_and(|shown| shown.remove("ageMillis").is_some())
-                && shown == json!({ "waiting": 1, "active": 2, "admitted": 2 })
+            shown.as_object_mut().is_some_and(|shown| shown.remove("ageMillis").is_some()) && shown == expected
         };
-        eventually("the figures say so", Duration::from_secs(1) + SLACK, figures).await;
+        let two = async || figures(json!({ "waiting": 2, "active": 2, "admitted": 2 })).await;
+        eventually("the figures say so", Duration::from_secs(1) + SLACK, two).await;
 
+        app.leave(&tokens[2]).await.data();
         app.operate("PATCH", "/queues/default", json!({ "maxActive": 3 })).await.data();
-        let in_now = async || other.rank(&tokens[2]).await.data()["status"] == "ACTIVE";
-        eventually("the third is let in", Duration::from_secs(2) + SLACK, in_now).await;
+        let in_now = async || other.rank(&tokens[3]).await.data()["status"] == "ACTIVE";
+        eventually("the next is let in", Duration::from_secs(2) + SLACK, in_now).await;
+        let three = async || figures(json!({ "waiting": 0, "active": 3, "admitted": 3 })).await;
+        eventually("who has left was not let in", Duration::from_secs(1) + SLACK, three).await;
         app.audit().await;
     });
 }

@@ -1,4 +1,4 @@
-//! `migrate`, `seed` and `audit` on a database of their own.
+//! `migrate`, `seed` and `audit` on a database of their own, and `verify-draw` of what is no draw.
 
 use super::run;
 use crate::support::{block_on, servers};
@@ -20,5 +20,18 @@ fn migrate_and_seed_may_be_repeated() {
         }
         let ran = run(&["audit"], &stores).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
+    });
+}
+
+#[test]
+fn verify_draw_says_what_it_was_given_instead() {
+    block_on(async {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let refused = r#"{"result":"ERROR","data":null,"error":{"code":"X","message":"There is none."}}"#;
+        for (text, said) in [(refused, "There is none.\n"), ("{}", "missing field"), ("[]", "not a draw's facts")] {
+            std::fs::write(file.path(), text).unwrap();
+            let ran = run(&["verify-draw", "--facts", file.path().to_str().unwrap()], &[]).await;
+            assert!(ran.code == Some(1) && ran.stderr.contains(said), "{ran:?}");
+        }
     });
 }
