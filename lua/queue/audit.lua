@@ -13,22 +13,12 @@ local waiting_ttl, part, from, limit = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonu
 local now = clock_ms()
 local torn, alive, following = {}, {}, ''
 
--- When an active token was let in; 0, if that is not known any more.
-local function let_in_at(token)
-  if token.status == 'A' then return token.seen end
-  local place = tonumber(token.place)
-  local slot = read_slots(place, place)
-  local order, _, since = 0, 0, 0
-  if slot then order, _, since = parse_slot(slot, 1) end
-  return order == place and since or 0
-end
-
 if part == 'ACTIVE' then
   -- From the end, where they are added: who is let in meanwhile shifts others into the next page, not out of it.
   local page = redis.call('ZREVRANGE', active, from, from + limit - 1, 'WITHSCORES')
   for i = 1, #page, 2 do
-    local token = parse_token(redis.call('HGET', tokens, page[i]))
-    if not token or token.status ~= 'W' and token.status ~= 'A' then
+    local token = read_token(page[i])
+    if not token or token.status ~= 'A' then
       torn[#torn + 1] = page[i]
     elseif tonumber(page[i + 1]) > now then
       alive[#alive + 1] = token.place

@@ -8,7 +8,8 @@
 -- come after those:
 --   1 waiting  ZSET  user -> order            who waits. The order is the token's place, but for those drawn
 --   2 active   ZSET  user -> expiry, ms       who may try
---   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user. With A, seen is since when
+--   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user. Of one that was let
+--                    in, but for W, seen is when
 --   4 ended    ZSET  user -> end, ms          whose record may be forgotten, and since when
 --   5 holding  HASH  user -> "1 5"            schedules in which an active user has held seats
 --   6 state    HASH  places (the last place given or kept for a draw), level and refilled (the token bucket), reaped and
@@ -51,12 +52,12 @@ local function parse_token(record)
   return { status = status, place = place, entered = tonumber(entered), seen = tonumber(seen) }
 end
 
--- A user's token, with its expiry if it is active.
+-- A user's token, with its expiry if it is active, and whether it was let in by its slot.
 local function read_token(user)
   local token = parse_token(redis.call('HGET', tokens, user))
   if token and (token.status == 'W' or token.status == 'A') then
     token.expires = tonumber(redis.call('ZSCORE', active, user))
-    if token.expires then token.status = 'A' end
+    if token.expires then token.status, token.by_slot = 'A', token.status == 'W' end
   end
   return token
 end
@@ -103,6 +104,16 @@ local function read_slots(first, last)
   if many > MOST_SLOTS then return nil end
   local block = redis.call('GETRANGE', times, string.format('%d', at * SLOT), string.format('%d', (at + many) * SLOT - 1))
   return #block == many * SLOT and block or nil
+end
+
+-- When an active token was let in; 0, if that is not known any more.
+local function let_in_at(token)
+  if not token.by_slot then return token.seen end
+  local place = tonumber(token.place)
+  local slot = read_slots(place, place)
+  local order, _, since = 0, 0, 0
+  if slot then order, _, since = parse_slot(slot, 1) end
+  return order == place and since or 0
 end
 
 -- Says of a token that waits when it was seen. The order is nothing before it is drawn.
@@ -179,7 +190,7 @@ local function end_token(user, token, status, now)
   redis.call('ZREM', active, user)
   redis.call('HDEL', holding, user)
   if token then
-    redis.call('HSET', tokens, user, format_token(status, token, token.seen))
+    redis.call('HSET', tokens, user, format_token(status, token, let_in_at(token)))
     redis.call('ZADD', ended, now, user)
   end
 end

@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const STALL: Duration = Duration::from_millis(150);
 
 /// One instant of a queue. Returns: ms, how many are active, records of those active, of those who wait, of those who
-/// ended lately.
+/// ended lately. When somebody was let in whose record says that it waits, its slot says (lua/queue/token.lua).
 const LOOK: &str = "
 local function records(users)
   if #users == 0 then return {} end
@@ -26,10 +26,26 @@ local function records(users)
   end
   return found
 end
+local origin = tonumber(redis.call('HGET', KEYS[5], 'origin') or 0)
+local function let_in(records)
+  local found = {}
+  for _, record in ipairs(records) do
+    local place, entered = string.match(record, '^W:(%d+):(%d+)')
+    if place then
+      local at = (place - origin - 1) % 2097152 * 18
+      local slot = redis.call('GETRANGE', KEYS[6], at, at + 17)
+      local order, _, since = 0, 0, 0
+      if #slot == 18 then order, _, since = struct.unpack('>I6I6I6', slot) end
+      record = order == tonumber(place) and string.format('A:%s:%s:%.0f', place, entered, since)
+    end
+    if record then found[#found + 1] = record end
+  end
+  return found
+end
 local time = redis.call('TIME')
 return {
   time[1] * 1000 + math.floor(time[2] / 1000), redis.call('ZCARD', KEYS[2]),
-  records(redis.call('ZRANGE', KEYS[2], 0, 999)), records(redis.call('ZRANGE', KEYS[1], 0, 199)),
+  let_in(records(redis.call('ZRANGE', KEYS[2], 0, 999))), records(redis.call('ZRANGE', KEYS[1], 0, 199)),
   records(redis.call('ZREVRANGE', KEYS[4], 0, 199))
 }";
 
@@ -71,7 +87,7 @@ pub fn watch(redis_url: &str, programme: &Arc<Programme>, history: Arc<History>)
 }
 
 async fn look(connection: &mut MultiplexedConnection, queue: &Queue) -> redis::RedisResult<Look> {
-    let keys = ["waiting", "active", "tokens", "ended"];
+    let keys = ["waiting", "active", "tokens", "ended", "state", "times"];
     let keys = keys.map(|key| format!("onsale:{{queue:{}}}:{key}", queue.name));
     redis::cmd("EVAL").arg(LOOK).arg(keys.len()).arg(&keys[..]).query_async(connection).await
 }

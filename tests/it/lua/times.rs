@@ -73,11 +73,12 @@ fn who_is_let_in_by_its_slot_is_active_in_all_that_is_asked() {
         pass(5).await;
         queue.cap = 5;
         assert_eq!(queue.promote().await[..6], ["STEPPED", "0", "5", "0", "0", "0"]);
+        let mut since = Vec::new();
         for user in [1, 2, 4, 5, 6] {
             let (status, [place, entered, _]) = queue.record(user).await;
             assert_eq!((&*status, place), ("W", 100 + user), "nobody has looked it up");
-            let since = queue.since(place).await.unwrap();
-            assert!(since >= i64::try_from(entered).unwrap() + 5, "{entered} {since}");
+            since.push(queue.since(place).await.unwrap());
+            assert!(since.last().is_some_and(|since| *since >= i64::try_from(entered).unwrap() + 5), "{entered}");
             assert_eq!(queue.rank(user, place).await[0], "ACTIVE");
             assert_eq!(queue.check(user, place).await[0], "ACTIVE");
         }
@@ -96,6 +97,9 @@ fn who_is_let_in_by_its_slot_is_active_in_all_that_is_asked() {
         queue.promote().await;
         let ends: Vec<String> = [queue.record(1).await.0, queue.record(2).await.0, queue.record(5).await.0].into();
         assert_eq!(ends, ["C", "E", "E"]);
+        for (user, since) in [(1, since[0]), (2, since[1]), (5, since[3])] {
+            assert_eq!(i64::try_from(queue.record(user).await.1[2]).unwrap(), since, "it was let in");
+        }
         assert_eq!(queue.ask("HMGET state let_in left").await, ["6", "1"], "nobody of them has left the line");
     });
 }
