@@ -53,7 +53,8 @@ local function close_draw(now, terms)
   local places = 2 * first - base
   redis.call('HSET', state, 'closed', terms.draw, 'entries', string.format('%.0f', first - base),
     'first', string.format('%.0f', first), 'places', string.format('%.0f', places))
-  -- Neither entries nor their orders have slots, so there is no room for them.
+  -- Neither entries nor their orders have slots: without a new beginning they would be a gap, of 36 bytes each. Who was given
+  -- a place before has its record.
   if places > first then begin_slots(places) end
 end
 

@@ -46,9 +46,12 @@ else
   for i = 1, #page[2], 2 do
     local user, token = page[2][i], parse_token(page[2][i + 1])
     local tries = redis.call('ZSCORE', active, user)
-    local waits = token.status == 'W' and (redis.call('ZSCORE', waiting, user) or redis.call('ZSCORE', early, user))
+    local waits = token.status == 'W' and redis.call('ZSCORE', waiting, user)
+    local comes_early = token.status == 'W' and redis.call('ZSCORE', early, user)
     local live = token.status == 'W' or token.status == 'A'
-    if not token.status or live and not tries and not waits then torn[#torn + 1] = user end
+    -- Those who wait and are in something else were found among those who wait.
+    local is_torn = live and not (tries or waits or comes_early) or tries and comes_early
+    if not token.status or is_torn then torn[#torn + 1] = user end
   end
   if page[1] ~= '0' then following = page[1] end
 end

@@ -8,8 +8,8 @@
 -- come after those:
 --   1 waiting  ZSET  user -> order            who waits. The order is the token's place, but for those drawn
 --   2 active   ZSET  user -> expiry, ms       who may try
---   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user. Of one that was let
---                    in, but for W, seen is when
+--   3 tokens   HASH  user -> record           STATUS:place:entered:seen, times in ms; one a user. Unless it is W,
+--                    seen is when it was let in, 0 if that is not known any more
 --   4 ended    ZSET  user -> end, ms          whose record may be forgotten, and since when
 --   5 holding  HASH  user -> "1 5"            schedules in which an active user has held seats
 --   6 state    HASH  places (the last place given or kept for a draw), level and refilled (the token bucket), reaped and
@@ -30,7 +30,7 @@
 local waiting, active, tokens, ended, holding, state, crowd, early, times = unpack(KEYS, #KEYS - 8)
 local incarnation = ARGV[#ARGV]
 local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before', 'origin')
-local opened, before, origin = tonumber(opening[2] or 0), tonumber(opening[3] or 0), tonumber(opening[4] or 0)
+local opened, before, origin = tonumber(opening[2] or 0), tonumber(opening[3] or 0), tonumber(opening[4] or opening[3] or 0)
 
 local function is_open()
   return opening[1] == incarnation
@@ -68,6 +68,7 @@ end
 
 local SLOT, SLOTS, MOST_SLOTS = 18, 2097152, 8000
 
+-- Six bytes have room for what there is of an order below 2^48; one above is not found in its slot, and its record serves.
 local function format_slot(order, entered, seen)
   return struct.pack('>I6I6I6', order, entered, seen)
 end
@@ -97,11 +98,11 @@ local function write_slots(first, slots)
   if fit < #slots then redis.call('SETRANGE', times, 0, table.concat(slots, '', fit + 1)) end
 end
 
--- The slots of these orders and of all between; nothing if they are not there in one piece, or are too many for these few. A
--- slot may be another order's, or nobody's.
+-- The slots of these orders and of all between; nothing if they are not there in one piece, are more than is worth it, or if
+-- some may have gone to orders given since. A slot may be an order's from before, or nobody's.
 local function read_slots(first, last)
   local at, many = slot_of(first), last - first + 1
-  if many > MOST_SLOTS then return nil end
+  if many > MOST_SLOTS or tonumber(redis.call('HGET', state, 'places')) - first >= SLOTS then return nil end
   local block = redis.call('GETRANGE', times, string.format('%d', at * SLOT), string.format('%d', (at + many) * SLOT - 1))
   return #block == many * SLOT and block or nil
 end

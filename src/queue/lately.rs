@@ -83,10 +83,13 @@ impl Queues {
         outcome
     }
 
-    /// Forgets tokens that have ended, and of a part of the others those that were not seen for as long as they may live unseen.
+    /// Forgets of a part of the tokens those that were not seen for as long as they may live unseen; with the last part, those that
+    /// have ended.
     pub fn prune(&self) {
-        self.passes.prune();
-        self.sightings.prune(&self.all().iter().map(|queue| (queue.id, queue.settings.waiting_ttl)).collect());
+        let waiting_ttls = self.all().iter().map(|queue| (queue.id, queue.settings.waiting_ttl)).collect();
+        if self.sightings.prune(&waiting_ttls) {
+            self.passes.prune();
+        }
     }
 
     /// Tells Redis of at most a page of tokens; returns those whose place it does not know, or none if it does not know

@@ -209,13 +209,15 @@ impl Sightings {
         }
     }
 
-    /// Forgets who was not seen for its queue's time, or has no queue: in one part, and in the next the next time.
-    pub(super) fn prune(&self, waiting_ttls: &HashMap<QueueId, Duration>) {
+    /// Forgets who was not seen for its queue's time, or has no queue: in one part, and in the next the next time. Whether it was
+    /// the last.
+    pub(super) fn prune(&self, waiting_ttls: &HashMap<QueueId, Duration>) -> bool {
         let now = self.now_ms();
         let part = self.to_prune.fetch_add(1, Ordering::Relaxed) % PARTS;
         self.seen[part].retain(|claim, sighting| {
             waiting_ttls.get(&claim.queue).is_some_and(|ttl| now - now.min(sighting.at_ms) < millis(*ttl))
         });
+        part + 1 == PARTS
     }
 }
 
@@ -276,7 +278,8 @@ mod tests {
         }
         let left = || sightings.seen.iter().map(DashMap::len).sum::<usize>();
         let prune = |ttl| sightings.prune(&HashMap::from([(QUEUE, ttl)]));
-        (0..PARTS).for_each(|_| prune(minute));
+        let lasts: Vec<usize> = (0..2 * PARTS).filter(|_| prune(minute)).collect();
+        assert_eq!(lasts, [PARTS - 1, 2 * PARTS - 1], "whether it was the last");
         assert_eq!(left(), 1000, "all have been seen");
         let mut before = left();
         for _ in 0..PARTS {
@@ -286,7 +289,7 @@ mod tests {
         }
         assert_eq!(left(), 0);
         sightings.confirm(&claim(1));
-        (0..PARTS).for_each(|_| sightings.prune(&HashMap::new()));
+        (0..PARTS).for_each(|_| _ = sightings.prune(&HashMap::new()));
         assert_eq!(left(), 0, "there is no such queue");
     }
 

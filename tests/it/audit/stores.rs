@@ -50,9 +50,6 @@ fn more_active_tokens_than_the_cap_are_found() {
     });
 }
 
-/// Places that two who come now would have, far from any that were given.
-const EARLIER: u64 = (1 << 40) + 1;
-
 #[test]
 fn who_is_let_in_before_an_earlier_one_is_found() {
     block_on(async {
@@ -64,9 +61,11 @@ fn who_is_let_in_before_an_earlier_one_is_found() {
             let record = format!("W:{place}:{entered}:{now}");
             app.redis(&["HSET", "{queue:default}:tokens", user, &record]).await;
         };
-        app.redis(&["HSET", "{queue:default}:state", "places", &EARLIER.to_string()]).await;
+        // Far from any place that was given, and not so far that its slot is another's.
+        let later = active + 1000;
+        app.redis(&["HSET", "{queue:default}:state", "places", &later.to_string()]).await;
         // Later places; an earlier one that was lost with Redis and given back after user 3 was let in.
-        waits("7", EARLIER, now - 60_000).await;
+        waits("7", later, now - 60_000).await;
         waits("8", active - 1, now + 1000).await;
         Audit::of(&app, &[]).await.assert_broken(&[], &[]);
         // One that has left, of a queue opened long ago.

@@ -87,6 +87,9 @@ fn who_is_let_in_by_its_slot_is_active_in_all_that_is_asked() {
         assert_eq!(queue.enter(1).await[..3], ["ACTIVE", "101", "0"], "it has its token still");
         assert_eq!(queue.rank(2, 200).await, ["UNKNOWN"]);
 
+        queue.ask("ZADD early 1 6").await;
+        assert_eq!(queue.audit().await[4], "1", "in and to be drawn");
+        queue.ask("ZREM early 6").await;
         assert_eq!(queue.run("use_up", &["1:101"]).await, ["USED", "1:101"], "active, so it is named");
         assert_eq!(queue.complete(1, 101).await, ["COMPLETED"]);
         assert_eq!(queue.leave(2, 102).await[0], "LEFT");
@@ -221,6 +224,27 @@ fn slots_go_round() {
         queue.promote().await;
         assert_eq!(queue.active().await, ["1", "2", "3", "4", "5", "6", "7"]);
         assert_eq!((queue.waiting().await.len(), queue.audit().await.remove(4)), (0, "0".to_owned()));
+    });
+}
+
+#[test]
+fn letting_in_leaves_a_slot_alone_that_has_gone_to_a_later_one() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        queue.cap = 0;
+        queue.enter_all([1, 2, 3]).await;
+        queue.leave(2, 102).await;
+        queue.ask(&format!("HSET state places {}", 100 + SLOTS)).await;
+        queue.enter_all([4, 5]).await;
+        let later = queue.slot(102 + SLOTS).await;
+        assert!(later.is_some(), "it was that of one who has left");
+        pass(5).await;
+        queue.rank(1, 101).await;
+        assert!(queue.slot(101).await.is_some(), "its own again");
+        queue.cap = 2;
+        queue.promote().await;
+        assert_eq!(queue.active().await, ["1", "3"]);
+        assert_eq!(queue.slot(102 + SLOTS).await, later);
     });
 }
 
