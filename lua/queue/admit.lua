@@ -101,7 +101,7 @@ local function read_times(members, are_orders)
 end
 
 -- Writes into these slots, the first of which is this order's, that all are let in now. Whose slot is between and is not let in
--- has left before.
+-- has left before; none of them has gone to a later order, or read_slots had not given them.
 local function keep_let_in(slots, first, now)
   local since = string.gsub(string.sub(format_slot(0, 0, now), 13), '%%', '%%%%')
   local kept = string.gsub(slots, '(............)......', '%1' .. since)

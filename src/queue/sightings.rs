@@ -20,7 +20,7 @@ use crate::redis::millis;
 /// How finely it is planned when Redis is told, in ms: as often as the job runs that tells it.
 const TURN_MS: u64 = 250;
 
-/// In how many parts they are kept. Going through a million at once takes a core for long enough to be felt.
+/// In how many parts they are kept, so that no run goes through a million.
 const PARTS: usize = 16;
 
 /// Tokens of one queue, and when each was seen.
