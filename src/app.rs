@@ -142,14 +142,14 @@ rooms! {
 }
 
 impl App {
-    /// Connects to the stores and reads the programme. Fails if the schema is not up to date.
+    /// Connects to the stores and reads the programme. Fails if the schema is not up to date, or may only be read.
     pub async fn start(settings: &ServeSettings) -> Result<Self, StartError> {
         let service = &settings.service;
         let identity = Arc::new(Identity::new(&service.identity)?);
         let stores = &settings.stores;
         let bounds = stores.postgres(service.postgres_connections, service.postgres_timeout_ms);
         let postgres = Postgres::connect(&PostgresSettings { queue: service.postgres_queue, ..bounds }).await?;
-        postgres.require_migrated().await?;
+        postgres.require_writable().await?;
         let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
 
         let signer = Signer::new(settings.token_key.expose());
@@ -276,13 +276,13 @@ async fn livez() -> Success<()> {
     Success(())
 }
 
-/// Ready: Redis and Postgres answer, the migrations are applied, no shutdown has begun.
+/// Ready: Redis and Postgres answer, the migrations are applied, it may be written to, no shutdown has begun.
 async fn readyz(State(readiness): State<&'static Readiness>) -> Result<Success<()>, ApiError> {
     if readiness.pulse.draining.load(Ordering::SeqCst) {
         return Err(ApiError::unavailable("shutting down"));
     }
     let redis = async { readiness.redis.ping().await.map_err(ApiError::from) };
-    let postgres = async { readiness.postgres.require_migrated().await.map_err(ApiError::unavailable) };
+    let postgres = async { readiness.postgres.require_writable().await.map_err(ApiError::unavailable) };
     tokio::try_join!(redis, postgres)?;
     Ok(Success(()))
 }

@@ -21,6 +21,8 @@ use sqlx::postgres::{PgConnectOptions, PgDatabaseError, PgQueryResult, PgRow, Pg
 use sqlx::{Connection, Describe, Either, Error, Execute, Executor, PgConnection, PgPool, SqlStr};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::READ_ONLY;
+
 /// Rows that are read ahead of who reads them.
 const AHEAD: usize = 16;
 
@@ -166,12 +168,13 @@ impl Loan {
     }
 }
 
-/// An error of the server's is an answer too, unless it is its last word. After any other, nobody knows what is still on its
-/// way.
+/// An error of the server's is an answer too, unless it is its last word, or that it may only be read: another may have taken over
+/// meanwhile, and the next connection be to that one. After any other, nobody knows what is still on its way.
 fn is_answer<T>(answer: &Result<T, Error>) -> bool {
     let Err(error) = answer else { return true };
     let theirs = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
-    theirs.is_some_and(|error| !matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+    let is_last = |error: &PgDatabaseError| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic);
+    theirs.is_some_and(|error| !is_last(error) && error.code() != READ_ONLY)
 }
 
 impl<'p> Executor<'p> for &'_ Connections {

@@ -94,6 +94,9 @@ pub enum ConnectError {
     /// The schema is behind this program.
     #[error("the database lacks migration {0}: run `onsale migrate`")]
     NotMigrated(i64),
+    /// It follows another server, or is still being restored.
+    #[error("the database may only be read: it follows another, or is still being restored")]
+    ReadOnly,
 }
 
 /// Postgres, shared by the whole program.
@@ -153,6 +156,22 @@ impl Postgres {
         };
         let missing = MIGRATOR.iter().find(|migration| !applied.contains(&migration.version));
         missing.map_or(Ok(()), |migration| Err(ConnectError::NotMigrated(migration.version)))
+    }
+
+    /// Fails likewise, and where nothing may be changed: a server is there before it has been restored, and before it takes
+    /// over. The connection that says so is closed; the next may be to another server.
+    pub async fn require_writable(&self) -> Result<(), ConnectError> {
+        self.require_migrated().await?;
+        let read = async {
+            let mut loan = self.connections.lend().await?;
+            let asked = sqlx::query_scalar("SELECT current_setting('transaction_read_only')::bool");
+            let is_read_only: bool = asked.fetch_one(loan.connection()).await?;
+            if !is_read_only {
+                loan.give_back();
+            }
+            Ok(is_read_only)
+        };
+        if self.bounded(read).await.map_err(ConnectError::Unreachable)? { Err(ConnectError::ReadOnly) } else { Ok(()) }
     }
 
     /// The connections.
@@ -279,11 +298,14 @@ pub fn not_decided(why: NotDone) -> StoreError {
     }
 }
 
+/// What PostgreSQL says where nothing may be changed. By
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>, like all codes here.
+const READ_ONLY: &str = "25006";
+
 /// Postgres refuses for now: shutting down, out of connections or resources, a time-out of its own (a transaction's too),
 /// a deadlock broken.
 fn is_passing(error: &dyn sqlx::error::DatabaseError) -> bool {
-    // Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html
-    let classes = ["08", "25006", "25P03", "40", "53", "55", "57", "58"];
+    let classes = ["08", READ_ONLY, "25P03", "40", "53", "55", "57", "58"];
     error.code().is_some_and(|code| classes.iter().any(|class| code.starts_with(class)))
 }
 

@@ -95,7 +95,7 @@ impl Sampler {
 
     /// One run of the job that asks both stores whether they answer this instance.
     pub async fn ask_stores(&self) {
-        let (redis, postgres) = tokio::join!(self.redis.ping(), self.postgres.require_migrated());
+        let (redis, postgres) = tokio::join!(self.redis.ping(), self.postgres.require_writable());
         self.redis_answers.store(redis.is_ok(), Ordering::Relaxed);
         self.postgres_answers.store(postgres.is_ok(), Ordering::Relaxed);
     }

@@ -73,7 +73,11 @@ const GAUGES: [Described; 31] = [
         Unit::Seconds,
         "For how long the oldest payment has been under way, in seconds; 0: none is.",
     ),
-    ("store_up", Unit::Count, "1 if the store has answered this instance's last question, once a second."),
+    (
+        "store_up",
+        Unit::Count,
+        "1 if the store has answered this instance's last question, once a second; PostgreSQL that it may be written to.",
+    ),
     ("postgres_connections", Unit::Count, "Connections to PostgreSQL, by whether a statement has them."),
     ("postgres_connections_max", Unit::Count, "Connections to PostgreSQL that there may be."),
     ("postgres_statements", Unit::Count, "Statements under way, those that wait for a connection included."),

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use onsale::app::App;
+use onsale::postgres::ConnectError;
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 
 use super::PRICE;
 use crate::support::{Answer, OwnServers, TestApp, block_on, eventually, kill_at_once};
@@ -12,6 +16,8 @@ const IN_TIME: Duration = Duration::from_millis(2000 + 1500);
 
 /// How long the service may take to be well once its stores are.
 const WELL_AGAIN: Duration = Duration::from_secs(15);
+
+const BALANCE: &str = "/api/v1/user-wallets/balance";
 
 /// A user with money, a token and a hold on seat 1.
 struct Visitor {
@@ -37,7 +43,7 @@ pub fn assert_unavailable(answer: &Answer) {
 /// That each of these calls is answered 503, all at once and in time.
 async fn assert_all_unavailable(calls: impl IntoIterator<Item = impl Future<Output = Answer>>) {
     let begun = Instant::now();
-    for answer in futures_util::future::join_all(calls).await {
+    for answer in join_all(calls).await {
         assert_unavailable(&answer);
     }
     assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
@@ -70,8 +76,8 @@ async fn need_redis(app: &TestApp, visitor: &Visitor) {
 async fn need_postgres(app: &TestApp, visitor: &Visitor) {
     let pay = json!({"concertReservationId": visitor.reservation});
     let calls = [
-        ("GET", "/api/v1/user-wallets/balance", Value::Null),
-        ("PATCH", "/api/v1/user-wallets/balance", json!({"amount": 1000})),
+        ("GET", BALANCE, Value::Null),
+        ("PATCH", BALANCE, json!({"amount": 1000})),
         ("POST", "/api/v1/payment/concert", pay),
         ("GET", "/readyz", Value::Null),
     ];
@@ -180,5 +186,53 @@ fn postgres_is_killed_and_comes_back() {
         app.audit().await;
         drop(app);
         servers.stop().await;
+    });
+}
+
+/// A database which, for all who connect from now on, may only be read; those who are connected are cut off.
+async fn begin_read_only(app: &TestApp, other: &mut PgConnection) {
+    set(other, "SET default_transaction_read_only = on").await;
+    let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    sqlx::query(end).execute(other).await.unwrap();
+    let postgres = &app.app.readiness.postgres;
+    let says_so = async || matches!(postgres.require_writable().await, Err(ConnectError::ReadOnly));
+    eventually("it may only be read", WELL_AGAIN, says_so).await;
+    // So that it has as many connections as it may, and none of before.
+    let read = || async { app.call("GET", BALANCE, &[("userId", "1")], Value::Null).await.status == 200 };
+    eventually("it can be read", WELL_AGAIN, async || join_all((0..50).map(|_| read())).await.into_iter().all(|is| is))
+        .await;
+}
+
+async fn set(other: &mut PgConnection, setting: &str) {
+    let database: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *other).await.unwrap();
+    let alter = format!("ALTER DATABASE {database} {setting}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(alter)).execute(other).await.unwrap();
+}
+
+#[test]
+fn an_instance_on_a_database_that_may_only_be_read_is_not_ready_until_it_is_on_another() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let mut other = PgConnection::connect(&app.settings.stores.database_url).await.unwrap();
+        begin_read_only(&app, &mut other).await;
+        assert_unavailable(&app.ask("GET", "/readyz").send().await);
+        let refused = App::start(&app.settings).await.err().map(|error| error.to_string());
+        let why = "the database may only be read: it follows another, or is still being restored";
+        assert_eq!(refused.as_deref(), Some(why));
+        set(&mut other, "RESET default_transaction_read_only").await;
+        ready(&app).await;
+    });
+}
+
+#[test]
+fn a_connection_that_refuses_to_write_is_not_kept() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let mut other = PgConnection::connect(&app.settings.stores.database_url).await.unwrap();
+        begin_read_only(&app, &mut other).await;
+        assert_unavailable(&app.charge(1, PRICE).await);
+        set(&mut other, "RESET default_transaction_read_only").await;
+        eventually("charged", WELL_AGAIN, async || app.charge(1, PRICE).await.status == 200).await;
     });
 }
