@@ -1,7 +1,7 @@
 //! The service as a whole: the stores connected, the rooms put together, the routes merged.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -71,8 +71,6 @@ pub struct App {
     pub readiness: Arc<Readiness>,
     /// Measures the shop.
     pub sampler: Arc<Sampler>,
-    /// Counts the schedules that were settled in turn.
-    pub settle_turn: Arc<AtomicUsize>,
     /// What must be finished before the end.
     pub tasks: TaskTracker,
     /// Cancelled when a shutdown begins: streams, which would go on for ever, end then.
@@ -200,7 +198,6 @@ impl App {
             readiness: Arc::new(Readiness { redis, postgres, pulse: Arc::default() }),
             sampler: Arc::new(sampler),
             tasks,
-            settle_turn: Arc::default(),
             streams: CancellationToken::new(),
         })
     }

@@ -44,8 +44,8 @@ const JOBS: [(&str, Duration, Step); 17] = [
     ("seat.feed", Duration::from_millis(200), |app| async move { app.seats.feed().await }.boxed()),
     // Frees lapsed holds and hands unfinished payments to the reconciler: up to 256 a schedule and run.
     ("seat.sweep", Duration::from_millis(500), |app| async move { sweep_seats(&app).await }.boxed()),
-    // Tells the seat maps what they missed of Postgres' truth: one schedule a run, in turn.
-    ("seat.settle", Duration::from_millis(500), |app| async move { settle_next(&app).await }.boxed()),
+    // Tells the seat maps what they missed of Postgres' truth: 2500 seats of one schedule a run, in turn.
+    ("seat.settle", Duration::from_millis(250), |app| async move { settle_next(&app).await }.boxed()),
     // Ends tokens that have paid and that a Redis that came back with less has as live.
     ("payment.end_used_tokens", Duration::from_millis(500), |app| {
         async move { app.payments.end_used_tokens().await }.boxed()
@@ -178,9 +178,7 @@ async fn sweep_seats(app: &App) -> Result<(), StoreError> {
 
 async fn settle_next(app: &App) -> Result<(), StoreError> {
     let programme = app.concerts.programme();
-    let turn = app.settle_turn.fetch_add(1, Ordering::Relaxed).checked_rem(programme.schedules().len());
-    let Some(schedule) = turn.and_then(|turn| programme.schedules().nth(turn)) else { return Ok(()) };
-    let settled = app.seats.settle(schedule.id).await?;
-    metrics::counter!("seats_settled_total").increment(settled.into());
+    let differed = app.seats.settle_next(programme.schedules().map(|schedule| schedule.id)).await?;
+    metrics::counter!("seats_settled_total").increment(differed.into());
     Ok(())
 }

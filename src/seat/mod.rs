@@ -30,6 +30,7 @@ pub use control::{Counts, HoldGauges, NewSeat, PlannedSeat, create};
 pub use http::{calls, router, shortcut};
 pub use plan::{Plan, Seat};
 pub use render::{render_free, render_map};
+pub use settle::Settled;
 
 use crate::http::MAX_STREAMS;
 use crate::ids::{ReservationId, ScheduleId, SeatId, UserId};
@@ -40,6 +41,7 @@ use crate::shelf::Shelf;
 use crate::store_error::StoreError;
 use board::{Board, Renewing};
 use hub::Hub;
+use settle::Turn;
 
 /// How often a call rebuilds a map that vanishes under it before it gives up.
 const LOAD_TRIES: u32 = 8;
@@ -66,6 +68,7 @@ pub struct Seats {
     hub: Hub,
     /// What was seen when all maps were last swept.
     swept: Mutex<Option<(Instant, HoldGauges)>>,
+    turn: Mutex<Turn>,
 }
 
 /// How a hold is to be taken.
@@ -103,8 +106,8 @@ impl Seats {
     /// Asks nobody yet: plans and maps are read at their first use.
     #[must_use]
     pub fn new(redis: Redis, postgres: Postgres) -> Self {
-        let (boards, hub, swept) = (Shelf::default(), Hub::new(MAX_STREAMS), Mutex::new(None));
-        Self { redis, postgres, boards, hub, swept }
+        let (boards, hub) = (Shelf::default(), Hub::new(MAX_STREAMS));
+        Self { redis, postgres, boards, hub, swept: Mutex::default(), turn: Mutex::default() }
     }
 
     /// With at most so many streams of events at a time.
@@ -360,7 +363,7 @@ impl Seats {
         if store::load(&self.redis, &board.keys, &nonce, plan.all_free()).await? {
             let again = store::count_building(&self.postgres, board.schedule).await?;
             let doubt = if again { UNDER_WAY } else { Duration::ZERO };
-            let sold = store::sales(&self.postgres, board.schedule).await?;
+            let sold = store::sales(&self.postgres, board.schedule, &(0..u32::MAX)).await?;
             store::open(&self.redis, &board.keys, &nonce, doubt, &sold).await?;
             tracing::info!(schedule.id = %board.schedule, sold = sold.len(), "the seat map was built from Postgres");
         }

@@ -1,5 +1,6 @@
 //! The seats' only script calls and SQL.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -413,14 +414,22 @@ pub(super) async fn count_building(postgres: &Postgres, schedule: ScheduleId) ->
     Ok(postgres.timed("seat.count_building", count).await? > 1)
 }
 
-/// The seats that are sold, as the attempts that paid for them.
-pub(super) async fn sales(postgres: &Postgres, schedule: ScheduleId) -> Result<Vec<Attempt>, StoreError> {
+/// The seats at these positions that are sold, as the attempts that paid for them. Their positions are asked for even where all are
+/// meant: then PostgreSQL looks up seat by seat, where it would read all that was ever sold, for any schedule.
+pub(super) async fn sales(
+    postgres: &Postgres,
+    schedule: ScheduleId,
+    positions: &Range<u32>,
+) -> Result<Vec<Attempt>, StoreError> {
+    let position = |at: u32| i32::try_from(at).unwrap_or(i32::MAX);
     let read = sqlx::query!(
         "SELECT seat.position, reservation.id, reservation.user_id, reservation.attempt
          FROM concert_seat seat
          JOIN reservation ON reservation.concert_seat_id = seat.id AND reservation.status = 'CONFIRMED'
-         WHERE seat.concert_schedule_id = $1",
-        schedule.get()
+         WHERE seat.concert_schedule_id = $1 AND seat.position >= $2 AND seat.position < $3",
+        schedule.get(),
+        position(positions.start),
+        position(positions.end)
     )
     .fetch_all(postgres.pool());
     let rows = postgres.timed("seat.sales", read).await?;

@@ -88,12 +88,49 @@ fn settling_marks_what_the_map_has_missed() {
         app.hold(&other, 1, 2).await.reservation();
         let held = Former::keep(&app).await;
         app.pay(&token, reservation).await.payment();
-        assert_eq!(app.app.seats.settle(one).await.unwrap(), 0, "nothing is missing");
+        assert_eq!(app.app.seats.settle(one, 0).await.unwrap().differed, 0, "nothing is missing");
 
         held.bring_back(&app).await;
-        assert_eq!(app.app.seats.settle(one).await.unwrap(), 1);
-        assert_eq!(app.app.seats.settle(one).await.unwrap(), 0);
+        assert_eq!(app.app.seats.settle(one, 0).await.unwrap().differed, 1);
+        assert_eq!(app.app.seats.settle(one, 0).await.unwrap().differed, 0);
         assert_eq!(app.free_seats(&other, 1).await.len(), 48, "one sold, one held");
+        app.audit().await;
+    });
+}
+
+/// Puts a seat of a schedule into the map as sold, which it is not.
+async fn mark_sold(app: &TestApp, id: i64, position: usize) {
+    let prefix = format!("{}:", app.settings.stores.key_prefix);
+    let keys = app.app.readiness.redis.keys().schedule("default", schedule(id));
+    let seats = keys.as_ref().iter().find(|key| key.ends_with(":seats")).unwrap();
+    app.redis(&["SETRANGE", seats.strip_prefix(&prefix).unwrap(), &position.to_string(), "S"]).await;
+}
+
+#[test]
+fn settling_goes_through_every_schedule_a_part_at_a_time() {
+    block_on(async {
+        let app = TestApp::without_jobs(&[]).await;
+        let (large, seats) = app.add_schedule(1, 9, 6000).await;
+        let token = app.enter(1).await;
+        for id in [1, large] {
+            app.free_seats(&token, id).await;
+        }
+        let unknown = 999_999;
+        let next = async || {
+            let programme = [1, unknown, large].map(schedule);
+            app.app.seats.settle_next(programme.into_iter()).await.ok()
+        };
+        for (id, positions) in [(1, &[0, 49][..]), (large, &[0, 2499, 2500, 5999])] {
+            for position in positions {
+                mark_sold(&app, id, *position).await;
+            }
+        }
+        assert_eq!([next().await, next().await], [Some(2), None], "one that there is not keeps nobody waiting");
+        assert_eq!([next().await, next().await, next().await], [Some(2), Some(1), Some(1)]);
+        assert_eq!(app.free_seats(&token, large).await.len(), seats.len());
+        mark_sold(&app, 1, 7).await;
+        assert_eq!(next().await, Some(1), "it begins again");
+        assert_eq!(app.app.seats.settle_next([].into_iter()).await.unwrap(), 0, "there may be no schedule");
         app.audit().await;
     });
 }

@@ -125,7 +125,7 @@ fn the_program_does_all_that_it_does_with_it_and_is_refused_nothing() {
         // A seat that the map has sold, and Postgres has not, is looked into.
         for state in ["S", "F"] {
             redis.run("admin", &["SETRANGE", "onsale:{queue:default}:schedule:1:seats", "45", state]).await.unwrap();
-            app.app.seats.settle(schedule(1)).await.unwrap();
+            app.app.seats.settle(schedule(1), 0).await.unwrap();
         }
         app.audit().await;
 

@@ -71,7 +71,7 @@ async fn state(app: &TestApp, seat: i64) -> char {
 }
 
 async fn settle(app: &TestApp) -> u32 {
-    app.app.seats.settle(schedule(SCHEDULE)).await.unwrap()
+    app.app.seats.settle(schedule(SCHEDULE), 0).await.unwrap().differed
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn the_scheduler_settles_it_by_itself_or_the_one_who_asks_again_does() {
         assert_eq!(state(&app, 1).await, 'F', "the lost answer is asked for again");
         second.refund_in_postgres_only(&app).await;
         app.start_jobs().await;
-        // One of 30 schedules each half second.
+        // One of 30 schedules each quarter of a second.
         let freed = async || state(&app, 2).await == 'F';
         eventually("the job has come round", Duration::from_secs(20) + 2 * SLACK, freed).await;
         assert_eq!((app.balance(1).await, app.balance(2).await), (PRICE, PRICE));
