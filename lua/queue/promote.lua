@@ -14,24 +14,56 @@
 local terms, retention = terms_from(1), tonumber(ARGV[10])
 if not is_open() then return { 'UNOPENED' } end
 
+-- Who of the next `limit` who wait have left, by their slots, and where to walk on from. Nothing, if some have no slot or they are
+-- far apart: then looking at each takes less.
+local function left_by_slots(cursor, now, limit)
+  local head = redis.call('ZRANGEBYSCORE', waiting, '(' .. cursor, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  if not head[1] then return {}, '-inf' end
+  local rank = redis.call('ZRANK', waiting, head[1]) + limit - 1
+  local tail = redis.call('ZRANGE', waiting, rank, rank, 'WITHSCORES')
+  local next = tail[2] or '-inf'
+  if not tail[2] then tail = redis.call('ZRANGE', waiting, -1, -1, 'WITHSCORES') end
+  local first, last = tonumber(head[2]), tonumber(tail[2])
+  local slots = last - first < 2 * limit and read_slots(first, last)
+  if not slots then return nil end
+  local gone, left, at = gone_since(now, terms.waiting_ttl), {}, 1
+  for order = first, last do
+    local whose, _, seen = parse_slot(slots, at)
+    if whose ~= NOBODY then
+      if whose ~= order then return nil end
+      if seen <= gone then
+        local number = string.format('%.0f', order)
+        left[#left + 1] = redis.call('ZRANGEBYSCORE', waiting, number, number)[1]
+      end
+    end
+    at = at + SLOT
+  end
+  return left, next
+end
+
+-- Likewise, or who of those who came early, looking at each.
+local function left_one_by_one(early_ones, cursor, now, limit)
+  local window = redis.call('ZRANGEBYSCORE', early_ones and early or waiting, '(' .. cursor, '+inf', 'WITHSCORES',
+    'LIMIT', 0, limit)
+  local entered, seen, left = {}, {}, {}
+  if #window > 0 then entered, seen = read_times(window, not early_ones) end
+  for i = 1, #window / 2 do
+    if not entered[i] or has_left(seen[i], now, terms.waiting_ttl) then left[#left + 1] = window[2 * i - 1] end
+  end
+  return left, #window == 2 * limit and window[#window] or '-inf'
+end
+
 -- Walks all who wait, or all who came early, at most `limit` of them a step, from where the last step stopped.
 local function reap(early_ones, now, limit)
   if limit == 0 then return 0 end
   local place = early_ones and 'reaped_early' or 'reaped'
   local cursor = redis.call('HGET', state, place) or '-inf'
-  local window = redis.call('ZRANGEBYSCORE', early_ones and early or waiting, '(' .. cursor, '+inf', 'WITHSCORES',
-    'LIMIT', 0, limit)
-  local entered, seen, reaped = {}, {}, 0
-  if #window > 0 then entered, seen = read_times(window, not early_ones) end
-  for i = 1, #window / 2 do
-    local user = window[2 * i - 1]
-    if not entered[i] or has_left(seen[i], now, terms.waiting_ttl) then
-      end_token(user, read_token(user), 'E', now)
-      reaped = reaped + 1
-    end
-  end
-  redis.call('HSET', state, place, #window == 2 * limit and window[#window] or '-inf')
-  return reaped
+  local left, next
+  if not early_ones then left, next = left_by_slots(cursor, now, limit) end
+  if not left then left, next = left_one_by_one(early_ones, cursor, now, limit) end
+  for _, user in ipairs(left) do end_token(user, read_token(user), 'E', now) end
+  redis.call('HSET', state, place, next)
+  return #left
 end
 
 local function forget_ended(now)

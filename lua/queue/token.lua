@@ -22,8 +22,8 @@
 --   7 crowd    STRING a bit of each order given since the last opening, from before + 1 on: whether it waits
 --   8 early    ZSET  user -> entry number     who came before the opening and is not drawn yet
 --   9 times    STRING a slot of each place given since the last opening or draw that is its order too, from origin + 1 on:
---                    the times of its record, so that who is let in is not looked up one by one. 18 bytes: order, entered,
---                    seen, or once it is let in since when; a ring of SLOTS
+--                    the times of its record, so that who is let in, or walked, is not looked up one by one. 18 bytes: order,
+--                    or NOBODY once it has left the line, entered, seen, or once it is let in since when; a ring of SLOTS
 -- An order at or below `before`, given back from a former Redis, has no bit and no slot.
 -- STATUS: W waiting, or let in by its slot if the user is active; A let in by its record, C completed (it paid), E ended otherwise.
 
@@ -67,6 +67,8 @@ local function format_token(status, token, seen)
 end
 
 local SLOT, SLOTS, MOST_SLOTS = 18, 2097152, 8000
+-- The order in the slot of one who has left the line, which is nobody's.
+local NOBODY = 281474976710655
 
 -- Six bytes have room for what there is of an order below 2^48; one above is not found in its slot, and its record serves.
 local function format_slot(order, entered, seen)
@@ -105,6 +107,13 @@ local function read_slots(first, last)
   if many > MOST_SLOTS or tonumber(redis.call('HGET', state, 'places')) - first >= SLOTS then return nil end
   local block = redis.call('GETRANGE', times, string.format('%d', at * SLOT), string.format('%d', (at + many) * SLOT - 1))
   return #block == many * SLOT and block or nil
+end
+
+-- Says of one who waits no more that its slot is nobody's, if it has not gone to a later order: who walks the slots passes over it.
+local function forget_slot(order)
+  if tonumber(redis.call('HGET', state, 'places')) - order < SLOTS then
+    write_slots(order, { format_slot(NOBODY, 0, 0) })
+  end
 end
 
 -- When an active token was let in; 0, if that is not known any more.
@@ -151,6 +160,7 @@ local function quit_waiting(user)
   if not order then return false end
   redis.call('ZREM', waiting, user)
   mark(order, 0)
+  forget_slot(tonumber(order))
   return true
 end
 

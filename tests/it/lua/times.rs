@@ -43,14 +43,18 @@ fn slots_say_what_records_say() {
                     "1" => queue.record(user).await.1[0],
                     _ => 101,
                 };
-                match chance.random_range(0..7) {
+                match chance.random_range(0..8) {
                     0 => _ = queue.leave(user, place).await,
                     1 => _ = queue.rank(user, place).await,
                     2 => _ = queue.see(&[(user, place, chance.random_range(0..3))]).await,
-                    3 if step % 4 == 0 => {
-                        queue.cap += 1;
+                    3 => {
+                        queue.cap += u64::from(step % 4 == 0);
                         queue.promote().await;
+                        for user in queue.waiting().await {
+                            assert_ne!(queue.record(user.parse().unwrap()).await.1[2], 0, "user {user} has left");
+                        }
                     }
+                    5 if queue.waiting().await.contains(&user.to_string()) => queue.vanish([user]).await,
                     4 => _ = queue.enter_together(&[user, user % 12 + 1, user, user % 5 + 1]).await,
                     _ => _ = queue.enter(user).await,
                 }
@@ -253,18 +257,15 @@ fn an_entry_number_is_not_taken_for_an_order() {
     block_on(async {
         let mut queue = QueueBench::unopened().await;
         queue.open(0).await;
-        queue.cap = 0;
+        queue.cap = 3;
         queue.enter_all([1, 2, 3]).await;
-        for user in 1..=3 {
-            queue.leave(user, user).await;
-        }
         queue.ask("HSET state opened 5").await;
         queue.draw = (1, queue.now_us().await / 1000 + 60_000);
         queue.enter_all([4, 5, 6]).await;
         assert_eq!(queue.one("STRLEN times").await, "54", "whoever came before the draw");
         assert_eq!(queue.ask("ZRANGE early 0 -1 WITHSCORES").await, ["4", "1", "5", "2", "6", "3"]);
         queue.vanish([4, 6]).await;
-        assert_eq!(queue.promote().await[..6], ["STEPPED", "1", "0", "0", "2", "0"], "two had left");
+        assert_eq!(queue.promote().await[..6], ["STEPPED", "1", "3", "0", "2", "0"], "two had left");
         assert_eq!(queue.ask("ZRANGE early 0 -1").await, ["5"]);
     });
 }
@@ -293,5 +294,86 @@ fn who_waits_as_a_draw_ends_is_let_in_by_its_record() {
         queue.draw = (2, 0);
         queue.enter(6).await;
         assert_eq!(queue.slots().await, 2);
+    });
+}
+
+/// Those who have left among the next who wait, as a step that lets in nobody finds them.
+async fn walk(queue: &QueueBench) -> String {
+    queue.promote().await.remove(4)
+}
+
+#[test]
+fn who_waits_is_walked_in_turn_by_slots() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        (queue.cap, queue.limit) = (0, 3);
+        queue.enter_all(1..=10).await;
+        queue.leave(6, 106).await;
+        assert_eq!(queue.slot(106).await, None, "it is nobody's");
+        for user in [2, 7, 10] {
+            let (_, [place, entered, seen]) = queue.record(user).await;
+            queue.vanish([user]).await;
+            // Nobody is looked up but those whose slots say that they have left.
+            queue.ask(&format!("HSET tokens {user} W:{place}:{entered}:{seen}")).await;
+        }
+        let mut found = Vec::new();
+        for _ in 0..4 {
+            found.push(walk(&queue).await);
+        }
+        assert_eq!(found, ["1", "1", "1", "0"], "three at a time; behind the last is nobody");
+        queue.vanish([4]).await;
+        assert_eq!((walk(&queue).await, queue.slot(102).await), ("1".to_owned(), None), "it begins again");
+        assert_eq!(queue.waiting().await, ["1", "3", "5", "8", "9"]);
+        queue.vanish([9]).await;
+        queue.limit = 100;
+        assert_eq!(walk(&queue).await, "1", "behind those walked");
+        queue.vanish([1]).await;
+        assert_eq!(walk(&queue).await, "1", "it has come to the end, so it begins again at once");
+    });
+}
+
+#[test]
+fn who_has_no_slot_or_waits_far_apart_is_walked_too() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        (queue.cap, queue.limit) = (0, 3);
+        queue.enter_all(1..=20).await;
+        for user in 2..=19 {
+            queue.leave(user, 100 + user).await;
+        }
+        queue.vanish([20]).await;
+        assert_eq!(walk(&queue).await, "1");
+        queue.fail_over();
+        queue.open(200).await;
+        // One that comes back behind all has a place there, and no slot.
+        queue.limit = 100;
+        assert_eq!(queue.restore_as(30, 110, 0).await[0], "RESTORED");
+        queue.ask("HSET state opened 5").await;
+        queue.enter_all([21, 22]).await;
+        queue.vanish([1, 22]).await;
+        assert_eq!(walk(&queue).await, "2", "one of them has an order of before");
+        queue.enter(23).await;
+        queue.vanish([23]).await;
+        assert_eq!(walk(&queue).await, "1");
+        queue.vanish([30]).await;
+        assert_eq!(walk(&queue).await, "1");
+        assert_eq!(queue.waiting().await, ["21"]);
+    });
+}
+
+#[test]
+fn who_leaves_leaves_a_slot_alone_that_has_gone_to_a_later_one() {
+    block_on(async {
+        let mut queue = QueueBench::opened().await;
+        queue.cap = 0;
+        queue.enter_all([1, 2]).await;
+        queue.ask(&format!("HSET state places {}", 100 + SLOTS)).await;
+        queue.enter(3).await;
+        queue.leave(1, 101).await;
+        queue.leave(2, 102).await;
+        assert!(queue.slot(101 + SLOTS).await.is_some(), "its slot was that of the first");
+        assert_eq!(queue.slot(102).await, None, "nobody has taken this one");
+        queue.vanish([3]).await;
+        assert_eq!(walk(&queue).await, "1");
     });
 }
