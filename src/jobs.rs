@@ -31,7 +31,7 @@ const JOBS: [(&str, Duration, Step); 17] = [
     // Tells Redis who was seen waiting without its being asked: up to 1000 a call.
     ("queue.see", Duration::from_millis(250), |app| async move { app.queues.tell_sightings().await }.boxed()),
     // Forgets whose time is over, a part at a time and on a thread of its own: of a million it would keep calls waiting.
-    ("queue.prune", Duration::from_millis(300), |app| {
+    ("queue.prune", Duration::from_millis(75), |app| {
         async move {
             if let Err(error) = tokio::task::spawn_blocking(move || app.queues.prune()).await {
                 tracing::error!(%error, "forgetting whose time is over has failed");

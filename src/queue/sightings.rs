@@ -21,7 +21,7 @@ use crate::redis::millis;
 const TURN_MS: u64 = 250;
 
 /// In how many parts they are kept, so that no run goes through a million.
-const PARTS: usize = 16;
+const PARTS: usize = 64;
 
 /// Tokens of one queue, and when each was seen.
 pub(super) type Seen = Vec<(Claim, Instant)>;
