@@ -54,12 +54,15 @@ async fn run(programs: &Programs, script: &str, variables: &[(&str, &str)]) {
     assert!(ended.status.success(), "{script}\n{}", String::from_utf8_lossy(&ended.stderr));
 }
 
+/// What a shop is told whose disk has just been written to as a whole: a commit may take its time.
+const PATIENT: [&str; 4] = ["--postgres-timeout-ms", "20000", "--request-timeout-ms", "40000"];
+
 /// A shop on these stores.
-async fn shop(database: &str, prefix: &str) -> Arc<TestApp> {
+async fn shop(database: &str, prefix: &str, more: &[&str]) -> Arc<TestApp> {
     let redis = servers().await.redis_url();
     let stores =
         ["--database-url", database, "--redis-url", &redis, "--key-prefix", prefix, "--postgres-connections", "4"];
-    let app = TestApp::from_settings(serve_settings(&stores)).await;
+    let app = TestApp::from_settings(serve_settings(&[&stores, more].concat())).await;
     app.start_jobs().await;
     Arc::new(app)
 }
@@ -142,7 +145,7 @@ fn a_dump_taken_while_people_buy_is_a_sound_shop() {
         let [dump, restore, ..] = commands();
         let (programs, database) = (programs().await, servers().await.seeded_database().await);
         let (folder, restored) = (TempDir::new().unwrap(), servers().await.empty_database().await);
-        let app = shop(&database, "dumped").await;
+        let app = shop(&database, "dumped", &[]).await;
         let (hall, seats) = app.add_schedule(1, 9, 3000).await;
         let buying = Buying::start(&app, hall, seats.clone());
         buying.until_more(20).await;
@@ -155,7 +158,7 @@ fn a_dump_taken_while_people_buy_is_a_sound_shop() {
         let redis = servers().await.redis_url();
         run(&programs, &restore, &[("RESTORED_URL", &restored), ("BACKUP", backup), ("REDIS_URL", &redis)]).await;
         // Redis has nothing of it.
-        let copy = shop(&restored, "restored").await;
+        let copy = shop(&restored, "restored", &PATIENT).await;
         assert_whole(&copy, &before, hall, &seats).await;
         let count = "SELECT count(*) FROM payment_history";
         assert!(copy.number(count).await < i64::try_from(paid.len()).unwrap(), "people bought meanwhile");
@@ -199,7 +202,7 @@ fn no_payment_that_was_answered_is_lost_with_the_database_s_machine() {
         let url = server.url();
         let stores = [("DATABASE_URL", &*url), ("REDIS_URL", &servers().await.redis_url())];
         run(&programs, "onsale migrate && onsale seed", &stores).await;
-        let app = shop(&url, "followed").await;
+        let app = shop(&url, "followed", &[]).await;
         let (hall, seats) = app.add_schedule(1, 9, 3000).await;
         let buying = Buying::start(&app, hall, seats.clone());
         buying.until_more(5).await;
@@ -234,7 +237,7 @@ fn no_payment_that_was_answered_is_lost_with_the_database_s_machine() {
         std::fs::remove_dir_all(&gone).unwrap();
 
         server.restart().await.unwrap();
-        let restored = shop(&server.url(), "followed_restored").await;
+        let restored = shop(&server.url(), "followed_restored", &PATIENT).await;
         assert_whole(&restored, &paid, hall, &seats).await;
         drop((app, restored));
         server.stop().await.unwrap();
