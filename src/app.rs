@@ -147,7 +147,7 @@ impl App {
         let stores = &settings.stores;
         let bounds = stores.postgres(service.postgres_connections, service.postgres_timeout_ms);
         let postgres = Postgres::connect(&PostgresSettings { queue: service.postgres_queue, ..bounds }).await?;
-        Box::pin(postgres.require_writable()).await?;
+        postgres.require_writable().await?;
         let redis = Redis::connect(&stores.redis(service.redis_timeout_ms)).await?;
 
         let signer = Signer::new(settings.token_key.expose());

@@ -31,7 +31,7 @@ pub(super) type Seen = Vec<(Claim, Instant)>;
 pub(super) struct Sightings {
     start: Instant,
     /// By place.
-    seen: [DashMap<Claim, Sighting, RandomState>; PARTS],
+    seen: Box<[DashMap<Claim, Sighting, RandomState>; PARTS]>,
     /// The part to be gone through next.
     to_prune: AtomicUsize,
     /// Who is looked at in which turn, since Redis may have to be told of it then.
@@ -60,7 +60,7 @@ struct Told {
 
 impl Default for Sightings {
     fn default() -> Self {
-        let (seen, to_prune) = (std::array::from_fn(|_| DashMap::default()), AtomicUsize::default());
+        let (seen, to_prune) = (Box::new(std::array::from_fn(|_| DashMap::default())), AtomicUsize::default());
         Self { start: Instant::now(), seen, to_prune, turns: Mutex::default(), waiting_ttls: Mutex::default() }
     }
 }
