@@ -94,8 +94,11 @@ pub enum ConnectError {
     /// The schema is behind this program.
     #[error("the database lacks migration {0}: run `onsale migrate`")]
     NotMigrated(i64),
-    /// It follows another server, or is still being restored.
-    #[error("the database may only be read: it follows another, or is still being restored")]
+    /// It follows another server, is still being restored, or is set so.
+    #[error(
+        "the database may only be read: it follows another, is still being restored, or is set so \
+         (default_transaction_read_only)"
+    )]
     ReadOnly,
 }
 

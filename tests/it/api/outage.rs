@@ -218,7 +218,8 @@ fn an_instance_on_a_database_that_may_only_be_read_is_not_ready_until_it_is_on_a
         begin_read_only(&app, &mut other).await;
         assert_unavailable(&app.ask("GET", "/readyz").send().await);
         let refused = App::start(&app.settings).await.err().map(|error| error.to_string());
-        let why = "the database may only be read: it follows another, or is still being restored";
+        let why = "the database may only be read: it follows another, is still being restored, or is set so \
+                   (default_transaction_read_only)";
         assert_eq!(refused.as_deref(), Some(why));
         set(&mut other, "RESET default_transaction_read_only").await;
         ready(&app).await;
