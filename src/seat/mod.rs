@@ -68,6 +68,7 @@ pub struct Seats {
     hub: Hub,
     /// What was seen when all maps were last swept.
     swept: Mutex<Option<(Instant, HoldGauges)>>,
+    /// Where settling has come to.
     turn: Mutex<Turn>,
 }
 

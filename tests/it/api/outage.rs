@@ -189,12 +189,15 @@ fn postgres_is_killed_and_comes_back() {
     });
 }
 
-/// A database which, for all who connect from now on, may only be read; those who are connected are cut off.
-async fn begin_read_only(app: &TestApp, other: &mut PgConnection) {
-    set(other, "SET default_transaction_read_only = on").await;
+/// A shop whose database may only be read by all who connect from now on, those who were connected being cut off, and a
+/// connection that may write.
+async fn read_only() -> (TestApp, PgConnection) {
+    let app = TestApp::without_jobs(&[]).await;
+    let mut other = PgConnection::connect(&app.settings.stores.database_url).await.unwrap();
+    set(&mut other, "SET default_transaction_read_only = on").await;
     let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    sqlx::query(end).execute(other).await.unwrap();
+    sqlx::query(end).execute(&mut other).await.unwrap();
     let postgres = &app.app.readiness.postgres;
     let says_so = async || matches!(postgres.require_writable().await, Err(ConnectError::ReadOnly));
     eventually("it may only be read", WELL_AGAIN, says_so).await;
@@ -202,6 +205,7 @@ async fn begin_read_only(app: &TestApp, other: &mut PgConnection) {
     let read = || async { app.call("GET", BALANCE, &[("userId", "1")], Value::Null).await.status == 200 };
     eventually("it can be read", WELL_AGAIN, async || join_all((0..50).map(|_| read())).await.into_iter().all(|is| is))
         .await;
+    (app, other)
 }
 
 async fn set(other: &mut PgConnection, setting: &str) {
@@ -213,9 +217,7 @@ async fn set(other: &mut PgConnection, setting: &str) {
 #[test]
 fn an_instance_on_a_database_that_may_only_be_read_is_not_ready_until_it_is_on_another() {
     block_on(async {
-        let app = TestApp::without_jobs(&[]).await;
-        let mut other = PgConnection::connect(&app.settings.stores.database_url).await.unwrap();
-        begin_read_only(&app, &mut other).await;
+        let (app, mut other) = read_only().await;
         assert_unavailable(&app.ask("GET", "/readyz").send().await);
         let refused = App::start(&app.settings).await.err().map(|error| error.to_string());
         let why = "the database may only be read: it follows another, is still being restored, or is set so \
@@ -229,9 +231,7 @@ fn an_instance_on_a_database_that_may_only_be_read_is_not_ready_until_it_is_on_a
 #[test]
 fn a_connection_that_refuses_to_write_is_not_kept() {
     block_on(async {
-        let app = TestApp::without_jobs(&[]).await;
-        let mut other = PgConnection::connect(&app.settings.stores.database_url).await.unwrap();
-        begin_read_only(&app, &mut other).await;
+        let (app, mut other) = read_only().await;
         assert_unavailable(&app.charge(1, PRICE).await);
         set(&mut other, "RESET default_transaction_read_only").await;
         eventually("charged", WELL_AGAIN, async || app.charge(1, PRICE).await.status == 200).await;
