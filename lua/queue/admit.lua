@@ -111,13 +111,13 @@ end
 -- Lets in the first of those waiting, `heads`, but for those who have left. Returns how many were let in.
 local function let_in(heads, now, terms, report)
   local entered, seen, slots, records = read_times(heads, true)
-  local expiry, since = string.format('%d', now + terms.active_ttl), string.format('%d', now)
-  local gone = gone_since(now, terms.waiting_ttl)
+  local expiry, let_in_now = string.format('%d', now + terms.active_ttl), string.format('%d', now)
+  local gone, former, since = gone_since(now, terms.waiting_ttl)
   local expiries, changed, waits, first, last = {}, {}, report.waits
   local many, waited = 0, #waits
   for i = 1, #heads / 2 do
     local user = heads[2 * i - 1]
-    if not entered[i] or seen[i] <= gone then
+    if not entered[i] or seen[i] <= gone and (seen[i] <= former or seen[i] > since) then
       end_token(user, read_token(user), 'E', now)
       report.abandoned = report.abandoned + 1
     else
@@ -128,7 +128,7 @@ local function let_in(heads, now, terms, report)
       waits[waited + many] = now - entered[i]
       if records then
         -- All but the status and the time stays as it is written.
-        changed[at + 1], changed[at + 2] = user, 'A' .. string.match(records[i], '^W(:%d+:%d+:)') .. since
+        changed[at + 1], changed[at + 2] = user, 'A' .. string.match(records[i], '^W(:%d+:%d+:)') .. let_in_now
       end
     end
   end

@@ -26,12 +26,13 @@ local function left_by_slots(cursor, now, limit)
   local first, last = tonumber(head[2]), tonumber(tail[2])
   local slots = last - first < 2 * limit and read_slots(first, last)
   if not slots then return nil end
-  local gone, left, at = gone_since(now, terms.waiting_ttl), {}, 1
+  local gone, former, since = gone_since(now, terms.waiting_ttl)
+  local left, at = {}, 1
   for order = first, last do
     local whose, _, seen = parse_slot(slots, at)
     if whose ~= NOBODY then
       if whose ~= order then return nil end
-      if seen <= gone then
+      if seen <= gone and (seen <= former or seen > since) then
         local number = string.format('%.0f', order)
         left[#left + 1] = redis.call('ZRANGEBYSCORE', waiting, number, number)[1]
       end
@@ -85,6 +86,7 @@ end
 
 local now_us = clock_us()
 local now = math.floor(now_us / 1000)
+keep_waiting_ttl(now, terms.waiting_ttl)
 local report = admit(now_us, terms)
 -- A step that lets in many walks the fewer: it keeps Redis no longer. Nobody is let in unlooked at, and while a step lets in as
 -- many as it may, all who wait are let in as soon as they could be walked.

@@ -18,7 +18,8 @@
 --                    first drawn one); of the last opening: incarnation, opened (when, ms), before
 --                    (the place before its first), window (ms in which lost places may be claimed), calm (until when
 --                    nobody is let in, ms); since then: let_in (how many were), left (how many that waited have ended
---                    otherwise); origin (the place before the first that has a slot)
+--                    otherwise); origin (the place before the first that has a slot); waiting_ttl (ms that who waits may be
+--                    unseen), and of when that was shortened last former_ttl (what it was, ms) and shortened (when, ms)
 --   7 crowd    STRING a bit of each order given since the last opening, from before + 1 on: whether it waits
 --   8 early    ZSET  user -> entry number     who came before the opening and is not drawn yet
 --   9 times    STRING a slot of each place given since the last opening or draw that is its order too, from origin + 1 on:
@@ -29,8 +30,9 @@
 
 local waiting, active, tokens, ended, holding, state, crowd, early, times = unpack(KEYS, #KEYS - 8)
 local incarnation = ARGV[#ARGV]
-local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before', 'origin')
+local opening = redis.call('HMGET', state, 'incarnation', 'opened', 'before', 'origin', 'waiting_ttl', 'former_ttl', 'shortened')
 local opened, before, origin = tonumber(opening[2] or 0), tonumber(opening[3] or 0), tonumber(opening[4] or opening[3] or 0)
+local ttl_in_force, former_ttl, shortened = tonumber(opening[5] or 0), tonumber(opening[6] or 0), tonumber(opening[7] or 0)
 
 local function is_open()
   return opening[1] == incarnation
@@ -206,15 +208,37 @@ local function end_token(user, token, status, now)
   end
 end
 
--- A waiting token that was not seen since then has left, whether it was reaped yet or not. While Redis was away nobody could
--- be seen: until it is up for that long, nobody has left.
+-- For how long after the waiting time was shortened it is the former one for those seen before: by then all instances have
+-- said whom they saw, and whoever asks when it was told to, which is within 11 s, has come back.
+local FORMER_FOR = 15000
+
+-- When a waiting token was last seen that has left since, whether it was reaped yet or not: up to the first time; and if it was after
+-- the second, not before the third either. While Redis was away nobody could be seen: until it is up for as long as the
+-- waiting time, nobody has left. Of a shorter one than the scheduler has said nobody can be sure that all know it.
 local function gone_since(now, waiting_ttl)
-  local since = now - waiting_ttl
-  return opened <= since and since or -1
+  waiting_ttl = math.max(waiting_ttl, ttl_in_force)
+  local gone = now - waiting_ttl
+  if gone < opened then gone = -1 end
+  if now - shortened >= FORMER_FOR then return gone, gone, 0 end
+  local former = now - former_ttl
+  return gone, former < opened and -1 or former, shortened
 end
 
 local function has_left(seen, now, waiting_ttl)
-  return seen <= gone_since(now, waiting_ttl)
+  local gone, former, since = gone_since(now, waiting_ttl)
+  return seen <= gone and (seen <= former or seen > since)
+end
+
+-- Says how long who waits may be unseen; only the scheduler does, which never rests.
+local function keep_waiting_ttl(now, waiting_ttl)
+  if waiting_ttl == ttl_in_force then return end
+  if waiting_ttl < ttl_in_force then
+    local former = now - shortened < FORMER_FOR and former_ttl or 0
+    former_ttl, shortened = math.max(former, ttl_in_force), now
+    redis.call('HSET', state, 'former_ttl', string.format('%d', former_ttl), 'shortened', string.format('%.0f', now))
+  end
+  ttl_in_force = waiting_ttl
+  redis.call('HSET', state, 'waiting_ttl', string.format('%d', waiting_ttl))
 end
 
 -- Whether places that were lost with a former Redis can be claimed still.

@@ -27,7 +27,7 @@ struct SettingsRequest {
     /// How long a turn lasts, in seconds.
     #[schemars(range(min = 1, max = 86_400), example = 300)]
     active_ttl_seconds: Option<i32>,
-    /// How long a waiting token lives unseen, in seconds.
+    /// How long a waiting token lives unseen, in seconds. If it is shortened, the former time holds for 15 s more for who was seen before.
     #[schemars(range(min = 1, max = 86_400), example = 120)]
     waiting_ttl_seconds: Option<i32>,
     /// How long a seat is held, in seconds.

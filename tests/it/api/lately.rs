@@ -120,18 +120,30 @@ fn who_asks_again_just_in_time_keeps_its_place_though_redis_was_not_told_of_each
 }
 
 #[test]
-fn a_time_to_live_that_is_shortened_finds_those_who_ask() {
+fn a_time_to_live_that_is_shortened_finds_those_who_ask_wherever_and_those_who_come_back_soon() {
     block_on(async {
         let app = TestApp::with(&[&ONE[..], &["--waiting-ttl-seconds", "60"]].concat()).await;
-        let (_active, token) = (app.enter(1).await, app.enter(2).await);
-        for _ in 0..8 {
-            assert_eq!(status(&app, &token).await, "WAITING");
-            tokio::time::sleep(Duration::from_millis(400)).await;
+        let other = app.second().await;
+        let mut tokens = Vec::new();
+        for user in 1..=4 {
+            tokens.push(app.enter(user).await);
         }
-        set(&app, "waiting_ttl_seconds = 4").await;
-        for _ in 0..15 {
-            assert_eq!(status(&app, &token).await, "WAITING");
-            tokio::time::sleep(Duration::from_millis(400)).await;
-        }
+        let socket = other.serve().await;
+        let _watching = socket.watch(&tokens[3]).await;
+        let ask_for = async |tenths: u32| {
+            for _ in 0..tenths / 4 {
+                let told = [status(&app, &tokens[1]).await, status(&other, &tokens[2]).await];
+                assert_eq!(told, ["WAITING"; 2]);
+                tokio::time::sleep(Duration::from_millis(400)).await;
+            }
+        };
+        let silent = app.enter(5).await;
+        ask_for(48).await;
+        set(&app, "waiting_ttl_seconds = 3").await;
+        ask_for(36).await;
+        assert_eq!(status(&app, &silent).await, "WAITING", "it was not told of the new time before");
+        ask_for(44).await;
+        assert_eq!(status(&app, &silent).await, "EXPIRED", "it was then");
+        assert_eq!(status(&app, &tokens[3]).await, "WAITING", "a stream counts as asking");
     });
 }

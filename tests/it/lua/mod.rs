@@ -20,6 +20,7 @@ mod refund;
 mod sample;
 mod seat;
 mod seats;
+mod shorter;
 pub mod source;
 mod times;
 mod together;
