@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use redis::Value;
 use sqlx::{Connection, PgConnection};
 
-use super::call::{Call, median, middle, tell};
+use super::call::{Call, median, tell};
 use super::programme::{self, CROWD, FEW, FIRST_WAITING};
 use super::report::{Ratio, Target};
 use super::script::promote_hash;
@@ -16,9 +16,10 @@ use super::stage::{Outcome, PATIENCE};
 /// How many enter at a time, after which it is told how far it is.
 const PORTION: usize = 50_000;
 
-/// How many enter a crowd at a time to be measured: so few that a million does not become 2²⁰ in three rounds, where Redis
-/// doubles its tables.
-const NEXT: usize = 15_000;
+/// How many enter a crowd at a time to be measured, and how often in each round: short turns, since the machine is not equally fast for
+/// seconds, and so few in all that a million does not become 2²⁰ in three rounds, where Redis doubles its tables.
+const NEXT: usize = 5_000;
+const TURNS: usize = 3;
 
 /// How many enter then, in which it does.
 const OVER: usize = 50_000;
@@ -57,25 +58,27 @@ impl Session<'_> {
         Ok(waiting)
     }
 
-    /// CPU µs of a call where few wait, and of one where many do, in turns; each is made anew for a round.
+    /// CPU µs of a call where few wait, and of one where many do, on the average of so many turns; each is made anew for a turn.
     async fn in_turns<'c>(
         &self,
+        turns: usize,
         time: Duration,
         few: impl Fn(usize) -> Call<'c>,
         many: impl Fn(usize) -> Call<'c>,
     ) -> Outcome<(f64, f64)> {
-        let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
-        for round in 0..self.arguments.rounds {
-            of_few.push(few(round).highest(&self.meter, self.stage.api, time).await?);
-            of_many.push(many(round).highest(&self.meter, self.stage.api, time).await?);
+        let (mut of_few, mut of_many) = (0.0, 0.0);
+        for turn in 0..turns {
+            of_few += few(turn).highest(&self.meter, self.stage.api, time).await?.cpu_us.sum();
+            of_many += many(turn).highest(&self.meter, self.stage.api, time).await?.cpu_us.sum();
         }
-        Ok((middle(&of_few).cpu_us.sum(), middle(&of_many).cpu_us.sum()))
+        Ok((of_few / float(turns as u64), of_many / float(turns as u64)))
     }
 
     /// Asking for a rank in the crowd, and where a thousand wait.
     async fn rank_in_turns(&mut self, waiting: &[String]) -> Outcome {
         let few = self.few()?;
-        let (few, many) = self.in_turns(self.time(), |_| rank_of(&few), |_| rank_of(waiting)).await?;
+        let (few, many) =
+            self.in_turns(self.arguments.rounds, self.time(), |_| rank_of(&few), |_| rank_of(waiting)).await?;
         let of = format!("rank: CPU against that with {POLLERS} waiting");
         self.crowd.push(Ratio::new(of, many / few, Some(Target::AtMost(1.2))));
         Ok(())
@@ -89,14 +92,15 @@ impl Session<'_> {
         };
         let first_of_few = 2 * FIRST_WAITING + POLLERS + 1;
         let first_of_many = FIRST_WAITING + self.arguments.waiting;
-        let few = |round: usize| enter(first_of_few + round * NEXT, NEXT, FEW);
-        let many = |round: usize| enter(first_of_many + round * NEXT, NEXT, CROWD);
-        let (few, many) = self.in_turns(PATIENCE, few, many).await?;
+        let few = |turn: usize| enter(first_of_few + turn * NEXT, NEXT, FEW);
+        let many = |turn: usize| enter(first_of_many + turn * NEXT, NEXT, CROWD);
+        let turns = TURNS * self.arguments.rounds;
+        let (few, many) = self.in_turns(turns, PATIENCE, few, many).await?;
         let name = "entering: CPU against that where few wait";
         // The same, but for what a measurement is off by.
         self.crowd.push(Ratio::new(name, many / few, Some(Target::AtMost(1.1))));
         self.crowd.push(Ratio::new("entering: CPU, µs", many, None));
-        let mut over = enter(first_of_many + self.arguments.rounds * NEXT, OVER, CROWD);
+        let mut over = enter(first_of_many + turns * NEXT, OVER, CROWD);
         let over = over.highest(&self.meter, self.stage.api, PATIENCE).await?.cpu_us.sum();
         self.crowd.push(Ratio::new(format!("the next {OVER} likewise"), over / few, None));
         Ok(())
