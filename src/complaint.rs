@@ -39,6 +39,10 @@ pub(crate) fn complaint(error: &clap::Error, command: &Command) -> String {
         ErrorKind::MissingRequiredArgument => {
             format!("error: {name} is required: {}", takes.trim_start_matches("takes "))
         }
+        ErrorKind::ArgumentConflict => match text(ContextKind::PriorArg).filter(|prior| *prior != option) {
+            Some(prior) => format!("error: {name} does not go with {prior}"),
+            None => format!("error: {name} is given more than once"),
+        },
         _ => format!("error: {name} {takes}"),
     }
 }

@@ -405,6 +405,12 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_is_given_twice_is_said_to_be() {
+        let twice = [&SERVE[..], &["--max-active", "1", "--max-active", "2"]].concat();
+        assert_eq!(complaint_about(&twice), "error: ONSALE_MAX_ACTIVE (--max-active) is given more than once");
+    }
+
+    #[test]
     fn a_bad_setting_is_one_line_naming_the_variable_and_what_it_takes() {
         for (option, value, variable, takes) in [
             ("--max-active", "0", "ONSALE_MAX_ACTIVE", "a whole number from 1 to 10000000"),

@@ -208,13 +208,13 @@ local function end_token(user, token, status, now)
   end
 end
 
--- For how long after the waiting time was shortened it is the former one for those seen before: by then all instances have
--- said whom they saw, and whoever asks when it was told to, which is within 11 s, has come back.
+-- For how long after the waiting time was shortened, in ms, it is the former one for those seen before: by then all instances have
+-- said whom they saw, and whoever asks when it was told to, which is within 11 s (src/queue/estimate.rs), has come back.
 local FORMER_FOR = 15000
 
--- When a waiting token was last seen that has left since, whether it was reaped yet or not: up to the first time; and if it was after
--- the second, not before the third either. While Redis was away nobody could be seen: until it is up for as long as the
--- waiting time, nobody has left. Of a shorter one than the scheduler has said nobody can be sure that all know it.
+-- Who was last seen up to the first of these times has left, whether it was reaped yet or not. One that was seen up to the third, when
+-- the waiting time was shortened, has left if it was last seen up to the second. While Redis was away nobody could be seen: until it
+-- is up for as long as the waiting time, nobody has left. A time that is shorter than the scheduler has said is not in force yet.
 local function gone_since(now, waiting_ttl)
   waiting_ttl = math.max(waiting_ttl, ttl_in_force)
   local gone = now - waiting_ttl

@@ -110,7 +110,11 @@ impl Report {
     /// Why this is no good result, if it is none.
     #[must_use]
     pub fn complaint(&self) -> Option<String> {
-        let unheard: u64 = ["no answer", "not onsale's"].iter().filter_map(|word| self.refused.get(*word)).sum();
+        let refused = |reasons: &[&str]| -> u64 { reasons.iter().filter_map(|word| self.refused.get(*word)).sum() };
+        if refused(&["SCHEDULE_NOT_FOUND", "WRONG_QUEUE"]) > 0 {
+            return Some(format!("schedule {} is not there, or not sold in that queue", self.schedule));
+        }
+        let unheard = refused(&["no answer", "not onsale's"]);
         match (self.gone, unheard) {
             (true, unheard) => Some(format!("the server has stopped answering; {unheard} people were on their way")),
             (false, 0) => None,
@@ -143,13 +147,13 @@ impl fmt::Display for Report {
             ("left the queue", self.left),
             ("let a hold lapse", self.lapsed),
         ] {
-            writeln!(f, "{name:<24}{count:>10}")?;
+            writeln!(f, "{name:<28}{count:>10}")?;
         }
         for (reason, count) in &self.refused {
-            writeln!(f, "{:<24}{count:>10}", format!("refused: {reason}"))?;
+            writeln!(f, "{:<28}{count:>10}", format!("refused: {reason}"))?;
         }
-        writeln!(f, "{:<24}{:>10}", "lost a seat to another", self.seats_lost)?;
-        writeln!(f, "{:<24}{:>10}", "errors, tried again", self.errors)?;
+        writeln!(f, "{:<28}{:>10}", "lost a seat to another", self.seats_lost)?;
+        writeln!(f, "{:<28}{:>10}", "errors, tried again", self.errors)?;
         writeln!(f)?;
         writeln!(f, "{:<18}{:>9}{:>12}{:>12}{:>12}", "milliseconds", "count", "p50", "p99", "longest")?;
         let waits = [

@@ -111,20 +111,30 @@ fn whole(seconds: f64) -> u64 {
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).as_secs()
 }
 
+/// Nobody is told to ask less often.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(10);
+
+/// By then whoever asks when it was told to has done so, give or take a tenth and what it takes; as `FORMER_FOR` in `lua/queue/token.lua`.
+pub(super) const ASKS_WITHIN: Duration = Duration::from_secs(15);
+
 /// When to ask again: 1 s in front, 10 s far behind, less than half of the time that a waiting token lives unseen, so that
 /// whoever follows it keeps its place. By the greatest rate that there may be, not by the measured one: after a loss of
 /// Redis everybody must have claimed its place before those behind are let in, and that may go at that rate.
 #[must_use]
 pub(super) fn poll_interval(ahead: u64, settings: &QueueSettings) -> Duration {
     let wait_seconds = ahead / u64::from(settings.admit_per_second.max(1));
-    let base = Duration::from_secs((wait_seconds / 3).clamp(1, 10));
-    base.min(settings.waiting_ttl.mul_f64(0.45))
+    within_life(Duration::from_secs((wait_seconds / 3).max(1)), settings)
 }
 
-/// Likewise, give or take a tenth, so that those who came together do not ask together. `jitter` is from 0 to 1.
+fn within_life(interval: Duration, settings: &QueueSettings) -> Duration {
+    interval.min(LONGEST_INTERVAL).min(settings.waiting_ttl.mul_f64(0.45))
+}
+
+/// Likewise, or before an opening in a third of the time to it, if that is longer; give or take a tenth, so that those who came
+/// together do not ask together. `jitter` is from 0 to 1.
 #[must_use]
-pub(super) fn poll_after(ahead: u64, settings: &QueueSettings, jitter: f64) -> Duration {
-    poll_interval(ahead, settings).mul_f64(0.9 + 0.2 * jitter)
+pub(super) fn poll_after(ahead: u64, opens_in: Duration, settings: &QueueSettings, jitter: f64) -> Duration {
+    poll_interval(ahead, settings).max(within_life(opens_in / 3, settings)).mul_f64(0.9 + 0.2 * jitter)
 }
 
 #[cfg(test)]
@@ -199,12 +209,23 @@ mod tests {
 
     #[test]
     fn those_behind_ask_less_often_and_often_enough_to_stay() {
-        assert_eq!(poll_after(0, &settings(), 0.5), Duration::from_secs(1));
-        assert_eq!(poll_after(1_000_000, &settings(), 0.5), Duration::from_secs(10));
-        assert_eq!(poll_after(1_000_000, &settings(), 1.0), Duration::from_secs(11));
+        let after = |ahead, jitter| poll_after(ahead, Duration::ZERO, &settings(), jitter);
+        assert_eq!(after(0, 0.5), Duration::from_secs(1));
+        assert_eq!(after(1_000_000, 0.5), Duration::from_secs(10));
+        assert_eq!(after(1_000_000, 1.0), Duration::from_secs(11));
+        assert!(after(1_000_000, 1.0) < ASKS_WITHIN);
         for ttl in [1, 5, 20, 30] {
             let settings = QueueSettings { waiting_ttl: Duration::from_secs(ttl), ..settings() };
-            assert!(poll_after(1_000_000, &settings, 1.0) < Duration::from_secs(ttl) / 2);
+            for opens_in in [0, 3600] {
+                let after = poll_after(1_000_000, Duration::from_secs(opens_in), &settings, 1.0);
+                assert!(after < Duration::from_secs(ttl) / 2);
+            }
         }
+    }
+
+    #[test]
+    fn before_an_opening_one_asks_the_more_often_the_nearer_it_is() {
+        let after = |opens_in| poll_after(0, Duration::from_secs(opens_in), &settings(), 0.5).as_secs();
+        assert_eq!([3600, 30, 15, 6, 3, 1, 0].map(after), [10, 10, 5, 2, 1, 1, 1]);
     }
 }

@@ -10,6 +10,7 @@ use dashmap::DashSet;
 use tokio::sync::Mutex;
 
 use super::directory::{Queue, QueueId};
+use super::estimate::ASKS_WITHIN;
 use super::last;
 use super::token::Claim;
 use super::{Completion, Departure, Queues, Rank, Standing, records, store};
@@ -157,8 +158,8 @@ impl Queues {
         } else {
             None
         };
-        // One that waited then must have been seen since.
-        let unseen = !reached && since > queue.settings.waiting_ttl;
+        // One that waited then must have been seen since: as it was told to, though its time may have been shortened just before.
+        let unseen = !reached && since > queue.settings.waiting_ttl.max(ASKS_WITHIN);
         let ended = ended.or(unseen.then_some(Ended::Expired));
         if ended.is_none()
             && let Some(admissions) = store::restore(&self.redis, self.terms(queue).await?, claim, order).await?

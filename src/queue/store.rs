@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::answers::{Completion, Departure, Rank, Standing};
 use super::directory::{Queue, QueueSettings};
 use super::draw::{Closing, Draw};
+use super::estimate::ASKS_WITHIN;
 use super::lost::{Asked, PLACES_A_EPOCH};
 use super::records::Progress;
 use super::snapshot::Crowd;
@@ -144,9 +145,9 @@ pub(super) enum Fate {
     Lost,
 }
 
-/// For how long after a loss a token may claim its place: as long as it could have lived unseen.
+/// For how long after a loss a token may claim its place: as long as it could have lived unseen, or needs to ask as it was told to.
 fn claim_window(settings: &QueueSettings) -> Duration {
-    settings.waiting_ttl.max(settings.active_ttl)
+    settings.waiting_ttl.max(settings.active_ttl).max(ASKS_WITHIN)
 }
 
 /// Whether something of the queue was left by a former Redis, and this was the call that opened it.

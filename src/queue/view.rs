@@ -60,7 +60,7 @@ impl Queues {
 impl RankView {
     pub(super) fn new(rank: Rank, queue: &Queue, about: &About) -> Result<Self, ApiError> {
         let ahead = if let Rank::Waiting { ahead, .. } = rank { ahead } else { 0 };
-        let poll_after = estimate::poll_after(ahead, &queue.settings, rand::random());
+        let poll_after = estimate::poll_after(ahead, about.outlook.opens_in, &queue.settings, rand::random());
         let ended = |status| Self {
             status,
             rank: None,

@@ -83,7 +83,8 @@ fn three_hundred_people_for_sixty_seats() {
         assert!(report.calls["poll"].count >= 300 && report.requests >= 300 * 3);
 
         let text = report.to_string();
-        for word in ["sold                            60", "refused: SOLD_OUT", "time to ticket", "p99", "a second"] {
+        for word in ["sold                                60", "refused: SOLD_OUT", "time to ticket", "p99", "a second"]
+        {
             assert!(text.contains(word), "{word}: {text}");
         }
         let svg = std::fs::read_to_string(svg).unwrap();
@@ -105,6 +106,8 @@ fn without_being_told_it_sells_the_first_date_with_free_seats_and_lets_holds_lap
         let report = burst(shop.address, &["--users", "20", "--seconds", "0", "--lapse", "100"]).await.unwrap();
         assert_eq!((report.complaint(), report.sold, report.lapsed), (None, 0, 20), "{report}");
         assert_eq!(report.schedule.get(), 4, "concert 2's first date");
+        let mistaken = burst(shop.address, &["--users", "2", "--seconds", "0", "--schedule", "999999"]).await.unwrap();
+        assert!(mistaken.complaint().is_some_and(|complaint| complaint.contains("999999 is not there")), "{mistaken}");
         let again = burst(shop.address, &["--users", "20", "--seconds", "0", "--concert", "2"]).await.unwrap();
         assert_eq!(again.sold, 20, "other users, by the clock: {again}");
         app.audit().await;

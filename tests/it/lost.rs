@@ -96,6 +96,25 @@ fn asking_for_a_token_with_the_one_it_had_is_a_claim_too() {
 }
 
 #[test]
+fn who_asks_as_it_was_told_before_the_waiting_time_was_shortened_gets_its_place_back() {
+    block_on(async {
+        let app =
+            TestApp::without_jobs(&["--max-active", "1", "--waiting-ttl-seconds", "2", "--active-ttl-seconds", "2"])
+                .await;
+        let mut tokens = Vec::new();
+        for user in 1..=3 {
+            tokens.push(app.enter(user).await);
+        }
+        app.forget_redis().await;
+        app.enter(9).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(status(&app, &tokens[1]).await, "ACTIVE", "it was told to ask in 11 s, for all we know");
+        tokio::time::sleep(Duration::from_secs(13)).await;
+        assert_eq!(status(&app, &tokens[2]).await, "EXPIRED");
+    });
+}
+
+#[test]
 fn a_turn_that_is_over_stays_over() {
     block_on(async {
         let args = ["--active-ttl-seconds", "1", "--admit-per-second", "100000"];
