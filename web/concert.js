@@ -236,11 +236,13 @@ const views = {
   closing: () => [card(title('closing.title'), text('closing.text'))],
 };
 
-// How the order was drawn, for who wants to know; most do not, and load nothing.
+// How the order was drawn, for who wants to know; most do not, and load nothing. It stays open when the room changes.
+let proving = false;
 function proof() {
   if (!state?.opensAt) return null;
-  const details = el('details', {}, el('summary', {}, t('proof.title')));
+  const details = el('details', { open: proving }, el('summary', {}, t('proof.title')));
   details.addEventListener('toggle', async () => {
+    proving = details.open;
     if (!details.open || details.children.length > 1) return;
     const { prove } = await import('./draw.js');
     if (ours.token() && opensIn() <= 0 && ours.fact('place') === null) await ours.drawn();

@@ -32,15 +32,20 @@ fn before_the_opening_it_counts_down_and_afterwards_the_draw_can_be_checked() {
         browser.sees(".proof", "Promised before the opening").await;
         assert_accessible(&browser).await;
 
-        // It is opened now.
-        hall.set(json!({"opensAt": (Utc::now() + Duration::seconds(2)).to_rfc3339()})).await;
+        // It is opened now, and nobody is let in yet.
+        hall.set(json!({"opensAt": (Utc::now() + Duration::seconds(2)).to_rfc3339(), "paused": true})).await;
         browser.client.refresh().await.unwrap();
-        browser.find("[data-state=waiting], [data-state=active]").await;
+        browser.find("[data-state=paused]").await;
         browser.click("details summary").await;
         browser.sees(".proof", "Your number 20 of 20 was drawn to place").await;
         browser.click(".proof button").await;
         browser.sees(".proof [role=status]", "It holds").await;
         assert_accessible(&browser).await;
+
+        // What was opened stays open.
+        hall.set(json!({"paused": false, "maxActive": 100})).await;
+        browser.find("[data-state=active]").await;
+        browser.sees(".proof", "Your number 20 of 20 was drawn to place").await;
         browser.close().await;
     });
 }
