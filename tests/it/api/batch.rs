@@ -15,7 +15,7 @@ const BATCH: &str = "/api/v1/payment/concert/batch";
 const PATIENT: [&str; 4] = ["--postgres-timeout-ms", "10000", "--request-timeout-ms", "15000"];
 
 /// Cuts the connections of those that wait for a lock.
-const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+const CUT: &str = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// What a payment writes that this service has made and Redis has forgotten: of seat $3 for reservation $1 of user $2.

@@ -9,8 +9,8 @@ use crate::support::{Answer, Cut, CutProxy, TestApp, WalletLock, at_once, block_
 /// Time-outs that outlast what these tests let a request wait for.
 const PATIENT: [&str; 4] = ["--postgres-timeout-ms", "10000", "--request-timeout-ms", "15000"];
 
-/// Cuts the connections of whoever waits for a lock.
-const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+/// Cuts the connections of whoever waits for a lock, and waits until their transactions are given up: till then a key is in use.
+const CUT: &str = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 #[test]
@@ -27,7 +27,9 @@ fn a_request_whose_connection_is_cut_in_the_middle_is_carried_out_once() {
         let (answer, ()) = tokio::join!(app.charge_under("k", 1, 1000), cut(lock));
         answer.assert_error(503, "UNAVAILABLE");
         assert_eq!((app.balance(1).await, app.stored().await), (PRICE, 0));
-        app.charge_under("k", 1, 1000).await.assert_first();
+        let charged = app.charge_under("k", 1, 1000).await;
+        charged.data();
+        charged.assert_first();
         assert_eq!(app.balance(1).await, PRICE + 1000);
 
         let lock = app.lock_wallet(1).await;

@@ -10,7 +10,7 @@ use crate::support::{LARGEST_BODY, SLACK, TestApp, WAITING, block_on, eventually
 const PAY: &str = "/api/v1/payment/concert";
 
 /// Cuts the connections of those.
-const CUT: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+const CUT: &str = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
 /// Time-outs that outlast what these tests let a payment wait for.
