@@ -39,10 +39,8 @@ pub(crate) fn complaint(error: &clap::Error, command: &Command) -> String {
         ErrorKind::MissingRequiredArgument => {
             format!("error: {name} is required: {}", takes.trim_start_matches("takes "))
         }
-        ErrorKind::ArgumentConflict => match text(ContextKind::PriorArg).filter(|prior| *prior != option) {
-            Some(prior) => format!("error: {name} does not go with {prior}"),
-            None => format!("error: {name} is given more than once"),
-        },
+        // No two options exclude each other: one conflicts with itself alone.
+        ErrorKind::ArgumentConflict => format!("error: {name} is given more than once"),
         _ => format!("error: {name} {takes}"),
     }
 }

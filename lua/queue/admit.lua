@@ -117,6 +117,7 @@ local function let_in(heads, now, terms, report)
   local many, waited = 0, #waits
   for i = 1, #heads / 2 do
     local user = heads[2 * i - 1]
+    -- As has_left.
     if not entered[i] or seen[i] <= gone and (seen[i] <= former or seen[i] > since) then
       end_token(user, read_token(user), 'E', now)
       report.abandoned = report.abandoned + 1

@@ -14,6 +14,18 @@
 local terms, retention = terms_from(1), tonumber(ARGV[10])
 if not is_open() then return { 'UNOPENED' } end
 
+-- Says to all scripts how long who waits may be unseen. That is said here alone, since this job never rests.
+local function keep_waiting_ttl(now, waiting_ttl)
+  if waiting_ttl == ttl_in_force then return end
+  if waiting_ttl < ttl_in_force then
+    local former = now - shortened < FORMER_FOR and former_ttl or 0
+    former_ttl, shortened = math.max(former, ttl_in_force), now
+    redis.call('HSET', state, 'former_ttl', string.format('%d', former_ttl), 'shortened', string.format('%.0f', now))
+  end
+  ttl_in_force = waiting_ttl
+  redis.call('HSET', state, 'waiting_ttl', string.format('%d', waiting_ttl))
+end
+
 -- Who of the next `limit` who wait have left, by their slots, and where to walk on from. Nothing, if some have no slot or they are
 -- far apart: then looking at each takes less.
 local function left_by_slots(cursor, now, limit)
@@ -32,6 +44,7 @@ local function left_by_slots(cursor, now, limit)
     local whose, _, seen = parse_slot(slots, at)
     if whose ~= NOBODY then
       if whose ~= order then return nil end
+      -- As has_left.
       if seen <= gone and (seen <= former or seen > since) then
         local number = string.format('%.0f', order)
         left[#left + 1] = redis.call('ZRANGEBYSCORE', waiting, number, number)[1]

@@ -229,18 +229,6 @@ local function has_left(seen, now, waiting_ttl)
   return seen <= gone and (seen <= former or seen > since)
 end
 
--- Says how long who waits may be unseen; only the scheduler does, which never rests.
-local function keep_waiting_ttl(now, waiting_ttl)
-  if waiting_ttl == ttl_in_force then return end
-  if waiting_ttl < ttl_in_force then
-    local former = now - shortened < FORMER_FOR and former_ttl or 0
-    former_ttl, shortened = math.max(former, ttl_in_force), now
-    redis.call('HSET', state, 'former_ttl', string.format('%d', former_ttl), 'shortened', string.format('%.0f', now))
-  end
-  ttl_in_force = waiting_ttl
-  redis.call('HSET', state, 'waiting_ttl', string.format('%d', waiting_ttl))
-end
-
 -- Whether places that were lost with a former Redis can be claimed still.
 local function can_be_claimed(now)
   local window = redis.call('HGET', state, 'window')

@@ -126,6 +126,7 @@ pub(super) fn poll_interval(ahead: u64, settings: &QueueSettings) -> Duration {
     within_life(Duration::from_secs((wait_seconds / 3).max(1)), settings)
 }
 
+/// No longer than anybody is told, and than leaves a waiting token alive.
 fn within_life(interval: Duration, settings: &QueueSettings) -> Duration {
     interval.min(LONGEST_INTERVAL).min(settings.waiting_ttl.mul_f64(0.45))
 }

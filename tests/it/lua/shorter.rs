@@ -16,13 +16,19 @@ impl QueueBench {
         self.now_us().await / 1000 - ms
     }
 
+    /// Nobody is let in, and users from 1 to this one wait; the scheduler has said that they may be unseen for a minute.
+    async fn of_a_minute(last: u64) -> Self {
+        let mut queue = Self::opened().await;
+        queue.cap = 0;
+        queue.enter_all(1..=last).await;
+        queue.promote().await;
+        queue
+    }
+
     /// Nobody is let in, and users 1 to 4 wait. Ten seconds ago the time became five seconds instead of a minute. They were last
     /// seen: before that and not a minute ago; since, but not in the last five seconds; now; two minutes ago.
     async fn shorter() -> Self {
-        let mut queue = Self::opened().await;
-        queue.cap = 0;
-        queue.enter_all(1..=4).await;
-        queue.promote().await;
+        let mut queue = Self::of_a_minute(4).await;
         queue.waiting_ttl = 5_000;
         queue.promote().await;
         queue.shortened(10_000).await;
@@ -109,10 +115,7 @@ fn it_is_so_when_they_come_again() {
 #[test]
 fn a_shorter_time_is_none_before_the_scheduler_has_said_it_and_a_longer_one_is() {
     block_on(async {
-        let mut queue = QueueBench::opened().await;
-        queue.cap = 0;
-        queue.enter_all([1, 2]).await;
-        queue.promote().await;
+        let mut queue = QueueBench::of_a_minute(2).await;
         queue.last_seen(1, queue.ago(20_000).await).await;
         queue.last_seen(2, queue.ago(70_000).await).await;
         queue.waiting_ttl = 5_000;
@@ -125,10 +128,7 @@ fn a_shorter_time_is_none_before_the_scheduler_has_said_it_and_a_longer_one_is()
 #[test]
 fn while_instances_differ_and_when_it_is_shortened_twice_nobody_goes_too_soon() {
     block_on(async {
-        let mut queue = QueueBench::opened().await;
-        queue.cap = 0;
-        queue.enter_all([1, 2]).await;
-        queue.promote().await;
+        let mut queue = QueueBench::of_a_minute(2).await;
         queue.last_seen(1, queue.ago(20_000).await).await;
         let mut reaped = Vec::new();
         for waiting_ttl in [5_000, 60_000, 5_000, 60_000, 5_000] {

@@ -101,7 +101,7 @@ fn fifty_holds_and_fifty_payments_under_one_key() {
 
 /// Ends the instances' connections to the database, busy or not, until told to stop; says how many. Its own it leaves.
 async fn saboteur(app: Arc<TestApp>, stop: Arc<AtomicBool>, ended: Arc<AtomicI64>) {
-    const END: &str = "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+    const END: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                        WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.3";
     let mut own = PgConnection::connect(&app.settings.stores.database_url).await.unwrap();
     while !stop.load(Ordering::SeqCst) {
